@@ -1,0 +1,117 @@
+/* buf.c: growth by doubling up to the maximum.
+ *
+ * Owned by whoever embeds it; one thread at a time.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/buf.h"
+
+#include <stdio.h>
+
+#include "core/mem.h"
+
+#define BUF_FIRST_BYTES 64
+
+void buf_init(struct buf *b, size_t max_bytes)
+{
+    must(max_bytes > 0);
+    *b = (struct buf){.max = max_bytes};
+}
+
+void buf_done(struct buf *b)
+{
+    mem_free(b->at);
+    *b = (struct buf){.max = b->max};
+}
+
+void buf_reset(struct buf *b)
+{
+    b->len = 0;
+}
+
+err buf_reserve(struct buf *b, size_t more)
+{
+    must(b->max > 0 && b->len <= b->cap);
+    if (b->cap - b->len >= more)
+        return OK;
+    if (more > b->max - b->len)
+        return FAIL(TOO_LARGE);
+    size_t cap = b->cap == 0 ? BUF_FIRST_BYTES : b->cap;
+    while (cap - b->len < more)
+        cap = size_mul(cap, 2);
+    if (cap > b->max)
+        cap = b->max;
+    void *block = b->at;
+    TRY(mem_try_resize(&block, cap));
+    b->at = block;
+    b->cap = cap;
+    return OK;
+}
+
+err buf_append(struct buf *b, const void *bytes, size_t len)
+{
+    TRY(buf_reserve(b, len));
+    if (len > 0)
+        memcpy(b->at + b->len, bytes, len);
+    b->len += len;
+    return OK;
+}
+
+err buf_add(struct buf *b, struct span s)
+{
+    return buf_append(b, s.at, s.len);
+}
+
+err buf_add_char(struct buf *b, char c)
+{
+    return buf_append(b, &c, 1);
+}
+
+err buf_add_u64(struct buf *b, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    return buf_append(b, digits + at, sizeof digits - at);
+}
+
+err buf_vprintf(struct buf *b, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    must(length >= 0);
+    /* One byte more for vsnprintf's NUL, which is not counted in len. */
+    TRY(buf_reserve(b, (size_t)length + 1));
+    (void)vsnprintf(b->at + b->len, (size_t)length + 1, format, args);
+    b->len += (size_t)length;
+    return OK;
+}
+
+err buf_printf(struct buf *b, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    err outcome = buf_vprintf(b, format, args);
+    va_end(args);
+    return outcome;
+}
+
+void buf_consume(struct buf *b, size_t count)
+{
+    must(count <= b->len);
+    if (count > 0 && count < b->len)
+        memmove(b->at, b->at + count, b->len - count);
+    b->len -= count;
+}
+
+err buf_text(struct buf *b, const char **out)
+{
+    TRY(buf_reserve(b, 1));
+    b->at[b->len] = '\0';
+    *out = b->at;
+    return OK;
+}

@@ -1,0 +1,71 @@
+/* span.c: comparing and cutting borrowed bytes.
+ *
+ * Pure; any thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "core/span.h"
+
+static unsigned char span_lower(char c)
+{
+    unsigned char u = (unsigned char)c;
+    return u >= 'A' && u <= 'Z' ? (unsigned char)(u | 0x20) : u;
+}
+
+bool span_eq_nocase(struct span a, struct span b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++)
+        if (span_lower(a.at[i]) != span_lower(b.at[i]))
+            return false;
+    return true;
+}
+
+int span_compare(struct span a, struct span b)
+{
+    size_t common = a.len < b.len ? a.len : b.len;
+    int order = common == 0 ? 0 : memcmp(a.at, b.at, common);
+    if (order != 0)
+        return order;
+    return a.len == b.len ? 0 : (a.len < b.len ? -1 : 1);
+}
+
+size_t span_find(struct span s, char c)
+{
+    const char *hit = s.len == 0 ? NULL : memchr(s.at, c, s.len);
+    return hit == NULL ? s.len : (size_t)(hit - s.at);
+}
+
+struct span span_cut(struct span *rest, char separator)
+{
+    struct span all = *rest;
+    size_t end = span_find(all, separator);
+    *rest = end == all.len ? (struct span){NULL, 0} : span_skip(all, end + 1);
+    return span_of(all.at, end);
+}
+
+struct span span_trim(struct span s)
+{
+    while (s.len > 0 && (s.at[0] == ' ' || s.at[0] == '\t'))
+        s = span_skip(s, 1);
+    while (s.len > 0 && (s.at[s.len - 1] == ' ' || s.at[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
+err span_parse_u64(struct span s, uint64_t max, uint64_t *out)
+{
+    uint64_t value = 0;
+    if (s.len == 0)
+        return FAIL(INVALID);
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned digit = (unsigned)((unsigned char)s.at[i] - '0');
+        if (digit > 9 || value > (UINT64_MAX - digit) / 10)
+            return FAIL(INVALID);
+        value = value * 10 + digit;
+    }
+    if (value > max)
+        return FAIL(INVALID);
+    *out = value;
+    return OK;
+}
