@@ -1,0 +1,10 @@
+/* metric_reference.h: the documentation of metrics out of their tables.
+ *
+ * Pure; any thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "core/metric.h"
+
+/* Appends one Markdown section a table: a heading and a row a metric. Errors of the buf. */
+err metric_reference_write(struct buf *out, struct span heading, const struct metric_desc *table);
