@@ -3,13 +3,12 @@
  * Timers run on a fake clock, so nothing here depends on speed.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "cmocka_all.h"
-
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "cmocka_all.h"
 #include "core/loop.h"
 #include "core/mem.h"
 #include "core/sock.h"

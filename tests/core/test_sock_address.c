@@ -2,7 +2,6 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cmocka_all.h"
-
 #include "core/sock_address.h"
 
 static void test_literals_survive_a_round_trip(void **state)
