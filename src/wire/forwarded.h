@@ -27,8 +27,8 @@ struct forwarded_trust {
 struct forwarded_chain {
     /* hops[0] is the client, hops[hop_count - 1] the peer; the ones between are trusted. */
     struct ip_address hops[FORWARDED_HOPS_MAX];
-    unsigned hop_count;  /* at least 1 */
-    bool is_malformed;   /* the walk ended at a member that could not be read */
+    unsigned hop_count; /* at least 1 */
+    bool is_malformed;  /* the walk ended at a member that could not be read */
     /* RFC 7239 only: what the member that names the client says about its request, or empty.
      * Borrowed. proto is "http" or "https" in any case; host has no escapes. */
     struct span proto;
@@ -51,7 +51,7 @@ err forwarded_write_for(struct buf *out, const struct forwarded_chain *chain);
 /* What the last Forwarded member says about the request that the peer sent to us. */
 struct forwarded_element {
     struct span proto; /* "http" or "https"; empty = left out */
-    struct span host;  /* the valid Host, with its port; empty = left out */
+    struct span host;  /* the valid Host, with its port; left out when empty or not plain */
 };
 err forwarded_write_element(struct buf *out, const struct forwarded_chain *chain,
                             const struct forwarded_element *element);

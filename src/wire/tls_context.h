@@ -47,8 +47,8 @@ err tls_context_new_server(const struct tls_context_server *options, struct tls_
                            struct fault *why);
 
 struct tls_context_client {
-    bool is_unverified;        /* accept any certificate; for upstreams on a trusted wire */
-    const char *ca_path;       /* PEM of trusted issuers; NULL: the system's */
+    bool is_unverified;           /* accept any certificate; for upstreams on a trusted wire */
+    const char *ca_path;          /* PEM of trusted issuers; NULL: the system's */
     const char *certificate_path; /* shown to servers that ask; NULL: none */
     const char *key_path;
     bool accepts_readable_keys;
@@ -68,7 +68,7 @@ struct tls_context_certificate {
     const char *path;
     struct span subject; /* RFC 2253 form */
     struct span issuer;
-    struct span key_type; /* "RSA 2048", "EC prime256v1", "ED25519" */
+    struct span key_type;     /* "RSA 2048", "EC prime256v1", "ED25519" */
     const struct span *names; /* lower case; wildcards as written */
     size_t name_count;
     uint64_t not_before_s; /* since 1970 */
