@@ -29,7 +29,8 @@ static inline unsigned histogram_bucket(uint64_t ns)
     if (ns >= (uint64_t)1 << HISTOGRAM_HIGH_BITS)
         return HISTOGRAM_BUCKETS - 1;
     unsigned exponent = 63u - (unsigned)__builtin_clzll(ns);
-    unsigned sub = (unsigned)(ns >> (exponent - HISTOGRAM_SUB_BITS)) & ((1u << HISTOGRAM_SUB_BITS) - 1u);
+    unsigned sub =
+        (unsigned)(ns >> (exponent - HISTOGRAM_SUB_BITS)) & ((1u << HISTOGRAM_SUB_BITS) - 1u);
     return ((exponent - HISTOGRAM_LOW_BITS) << HISTOGRAM_SUB_BITS) + sub + 1u;
 }
 

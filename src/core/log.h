@@ -24,8 +24,8 @@ extern atomic_int log_level_now;
 
 /* Events below this level are not written; LOG_INFO at first. */
 void log_level_set(enum log_level level);
-const char *log_level_name(enum log_level level);            /* "debug" "info" "warn" "error" */
-err log_level_parse(struct span name, enum log_level *out);  /* ERR_INVALID */
+const char *log_level_name(enum log_level level);           /* "debug" "info" "warn" "error" */
+err log_level_parse(struct span name, enum log_level *out); /* ERR_INVALID */
 
 static inline bool log_wants(enum log_level level)
 {
@@ -119,10 +119,10 @@ void log_reopen(void);
 
 struct log_stats {
     struct {
-        uint64_t records;            /* written */
-        uint64_t bytes;              /* written */
-        uint64_t dropped_behind;     /* records: the writer was behind */
-        uint64_t dropped_write;      /* records: the write failed */
+        uint64_t records;        /* written */
+        uint64_t bytes;          /* written */
+        uint64_t dropped_behind; /* records: the writer was behind */
+        uint64_t dropped_write;  /* records: the write failed */
     } stream[LOG_STREAM_COUNT];
     bool is_failing; /* the last write failed */
 };

@@ -83,7 +83,7 @@ struct metric_exemplar {
 struct metric_exemplars;
 
 struct metric_histogram {
-    const uint64_t *bounds; /* METRIC_BOUNDS_MAX + 1 of them, the rest UINT64_MAX */
+    const uint64_t *bounds;   /* METRIC_BOUNDS_MAX + 1 of them, the rest UINT64_MAX */
     struct histogram *detail; /* NULL without has_quantiles */
     struct metric_exemplars *_Atomic exemplars; /* NULL before the first */
     _Atomic uint64_t sum;

@@ -10,11 +10,11 @@
 #include "core/metric.h"
 
 struct metric_distribution {
-    unsigned bounds;                        /* finite ones */
-    uint64_t bound[METRIC_BOUNDS_MAX];      /* stored units, ascending */
-    uint64_t count[METRIC_BOUNDS_MAX + 1];  /* of each bucket alone; the last is +Inf */
-    uint64_t total;                         /* their sum */
-    uint64_t sum;                           /* stored units */
+    unsigned bounds;                       /* finite ones */
+    uint64_t bound[METRIC_BOUNDS_MAX];     /* stored units, ascending */
+    uint64_t count[METRIC_BOUNDS_MAX + 1]; /* of each bucket alone; the last is +Inf */
+    uint64_t total;                        /* their sum */
+    uint64_t sum;                          /* stored units */
     const struct metric_exemplar *exemplar[METRIC_BOUNDS_MAX + 1]; /* NULL = none */
 };
 
