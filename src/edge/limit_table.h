@@ -29,6 +29,7 @@ struct limit_verdict {
     uint8_t window_count;
     uint8_t deciding;   /* exceeded: the window that asks for the longest wait; else the tightest */
     uint64_t retry_after_ms; /* exceeded: after so long a request is admitted if no other comes */
+    uint64_t charged_ms;     /* the time under which it was charged; for limit_table_refund */
     struct limit_window_verdict windows[LIMIT_WINDOW_MAX];
 };
 
@@ -53,10 +54,11 @@ void limit_table_admit(struct limit_table *t, const struct limit_rule *rule, uin
 void limit_table_peek(struct limit_table *t, const struct limit_rule *rule, uint64_t key,
                       uint64_t now_ms, struct limit_verdict *out);
 
-/* Gives back one admission that was charged and then not used, because a later rule refused the
- * request. Only for a request that did not pass: the promise counts what passed. */
+/* Gives back one admission that was charged at charged_ms (of its verdict) and then not used,
+ * because a later rule refused the request. It is given back only as long as the promise allows,
+ * which is a moment: call it at once. */
 void limit_table_refund(struct limit_table *t, const struct limit_rule *rule, uint64_t key,
-                        uint64_t now_ms);
+                        uint64_t charged_ms);
 
 /* One rule and the key of the client it is asked for. */
 struct limit_check {
