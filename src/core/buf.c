@@ -23,6 +23,13 @@ void buf_done(struct buf *b)
     *b = (struct buf){.max = b->max};
 }
 
+void buf_wipe(struct buf *b)
+{
+    if (b->at != NULL)
+        mem_wipe(b->at, b->cap);
+    buf_done(b);
+}
+
 void buf_reset(struct buf *b)
 {
     b->len = 0;

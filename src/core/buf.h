@@ -18,6 +18,7 @@ struct buf {
 /* An empty buffer; allocates nothing. A zeroed struct is valid for buf_done but holds nothing. */
 void buf_init(struct buf *b, size_t max_bytes);
 void buf_done(struct buf *b); /* may run twice */
+void buf_wipe(struct buf *b); /* buf_done for secrets: overwrites the bytes first */
 void buf_reset(struct buf *b); /* empty, capacity kept */
 
 /* Room for `more` bytes behind len: ERR_TOO_LARGE past max, ERR_NO_MEMORY. */

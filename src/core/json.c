@@ -176,32 +176,6 @@ void json_ms_of_ns(struct json *j, uint64_t ns)
     json_raw(j, fraction, sizeof fraction);
 }
 
-/* Length of the well-formed UTF-8 sequence at the front (RFC 3629 section 4), or 0. */
-static size_t json_utf8_length(struct span s)
-{
-    const unsigned char *b = (const unsigned char *)s.at;
-    size_t length = 0;
-    unsigned char low = 0x80;
-    unsigned char high = 0xbf;
-    if (b[0] >= 0xc2 && b[0] <= 0xdf) {
-        length = 2;
-    } else if (b[0] >= 0xe0 && b[0] <= 0xef) {
-        length = 3;
-        low = b[0] == 0xe0 ? 0xa0 : low;
-        high = b[0] == 0xed ? 0x9f : high;
-    } else if (b[0] >= 0xf0 && b[0] <= 0xf4) {
-        length = 4;
-        low = b[0] == 0xf0 ? 0x90 : low;
-        high = b[0] == 0xf4 ? 0x8f : high;
-    }
-    if (length == 0 || s.len < length || b[1] < low || b[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if (b[i] < 0x80 || b[i] > 0xbf)
-            return 0;
-    return length;
-}
-
 static bool json_is_plain(unsigned char c)
 {
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
@@ -234,7 +208,7 @@ err json_escape(struct buf *out, struct span s)
             s = span_skip(s, 1);
             continue;
         }
-        size_t length = json_utf8_length(s);
+        size_t length = span_utf8_length(s);
         if (length > 0)
             TRY(buf_append(out, s.at, length));
         else

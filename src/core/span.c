@@ -69,3 +69,31 @@ err span_parse_u64(struct span s, uint64_t max, uint64_t *out)
     *out = value;
     return OK;
 }
+
+size_t span_utf8_length(struct span s)
+{
+    must(s.len > 0);
+    const unsigned char *b = (const unsigned char *)s.at;
+    if (b[0] < 0x80)
+        return 1;
+    size_t length = 0;
+    unsigned char low = 0x80;
+    unsigned char high = 0xbf;
+    if (b[0] >= 0xc2 && b[0] <= 0xdf) {
+        length = 2;
+    } else if (b[0] >= 0xe0 && b[0] <= 0xef) {
+        length = 3;
+        low = b[0] == 0xe0 ? 0xa0 : low;
+        high = b[0] == 0xed ? 0x9f : high;
+    } else if (b[0] >= 0xf0 && b[0] <= 0xf4) {
+        length = 4;
+        low = b[0] == 0xf0 ? 0x90 : low;
+        high = b[0] == 0xf4 ? 0x8f : high;
+    }
+    if (length == 0 || s.len < length || b[1] < low || b[1] > high)
+        return 0;
+    for (size_t i = 2; i < length; i++)
+        if (b[i] < 0x80 || b[i] > 0xbf)
+            return 0;
+    return length;
+}

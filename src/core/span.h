@@ -71,3 +71,7 @@ struct span span_trim(struct span s);
 
 /* Whole span as an unsigned decimal <= max; no sign, no space, no empty span. ERR_INVALID. */
 err span_parse_u64(struct span s, uint64_t max, uint64_t *out);
+
+/* Length of the well-formed UTF-8 sequence (RFC 3629 section 4) at the front of a span that is not
+ * empty; 0 when there is none. */
+size_t span_utf8_length(struct span s);
