@@ -1,6 +1,6 @@
 // chaos.mjs: misbehaviour on purpose, until it is switched off or its time is over.
 //
-// Each knob works by itself: slow_ms delays, fail_percent answers 500, hang_percent never answers,
+// Each knob works by itself: slow_ms delays, fail_percent answers 503, hang_percent never answers,
 // cut_percent closes the connection in the middle of the body, leak_mb keeps memory with each
 // request, unhealthy makes /healthz fail. What chaos holds (timers, hanging answers, leaked
 // memory) is let go when it ends.
@@ -94,7 +94,7 @@ export class Chaos {
       response.write('This is the first part of an answer that', () => response.destroy());
       return true;
     }
-    if (this.happens(fail_percent)) throw new HttpError(500, 'This instance fails on purpose.');
+    if (this.happens(fail_percent)) throw new HttpError(503, 'This instance fails on purpose.');
     return false;
   }
 

@@ -130,7 +130,7 @@ ${status}
 <p>Make the shop misbehave and watch what Plimsoll makes of it. It ends by itself.</p>
 <form method="post" action="/chaos" class="knobs">
 ${knob('slow_ms', 'Slow: wait before each answer', 30000, now.slow_ms, 'ms')}
-${knob('fail_percent', 'Failing: answer 500', 100, now.fail_percent, '%')}
+${knob('fail_percent', 'Failing: answer 503', 100, now.fail_percent, '%')}
 ${knob('hang_percent', 'Hanging: never answer', 100, now.hang_percent, '%')}
 ${knob('cut_percent', 'Cutting: close in the middle of the body', 100, now.cut_percent, '%')}
 ${knob('leak_mb', 'Leaking: keep memory with each request', 10, now.leak_mb, 'MB')}

@@ -121,7 +121,7 @@ test('an upload is counted and hashed', async () => {
 test('chaos fails, and ends when it is switched off', async () => {
   const { json } = await setChaos({ fail_percent: 100, seconds: 60 });
   assert.equal(json.seconds_left, 60);
-  assert.equal((await request({ ...at, path: '/api/products' })).status, 500);
+  assert.equal((await request({ ...at, path: '/api/products' })).status, 503);
   assert.equal((await request({ ...at, path: '/chaos' })).status, 200, 'the way out stays open');
   assert.equal((await request({ ...at, path: '/healthz' })).status, 200);
   await request({ ...at, method: 'DELETE', path: '/api/chaos' });
@@ -175,7 +175,7 @@ test('chaos refuses what it does not know and then changes nothing', async () =>
 test('chaos reaches the other instances when asked to', async () => {
   const { json } = await setChaos({ fail_percent: 100 }, '/api/chaos?all');
   assert.deepEqual(json.peers, [{ port: peer.port, status: 200 }]);
-  assert.equal((await request({ port: peer.port, path: '/' })).status, 500);
+  assert.equal((await request({ port: peer.port, path: '/' })).status, 503);
   await request({ ...at, method: 'DELETE', path: '/api/chaos?all' });
   assert.equal((await request({ port: peer.port, path: '/' })).status, 200);
 });
@@ -183,7 +183,7 @@ test('chaos reaches the other instances when asked to', async () => {
 test('the chaos page sets and stops by its form', async () => {
   const on = { ...form({ fail_percent: '100', slow_ms: '', seconds: '60', action: 'on' }), path: '/chaos' };
   assert.equal((await request({ ...at, ...on })).status, 303);
-  assert.equal((await request({ ...at, path: '/' })).status, 500);
+  assert.equal((await request({ ...at, path: '/' })).status, 503);
   assert.match((await request({ ...at, path: '/chaos' })).body, /misbehaves for/);
   await request({ ...at, ...form({ action: 'off' }), path: '/chaos' });
   assert.equal((await request({ ...at, path: '/' })).status, 200);
