@@ -111,14 +111,19 @@ def prefixes(tree: Tree) -> Iterator[Finding]:
 
 def _prefixes_of(tree: Tree, file: File) -> set[str]:
     stem = file.stem.removesuffix("_priv")
-    allowed = {stem} | tables.EXTRA_PREFIXES.get(stem, set())
+    return {stem} | tables.EXTRA_PREFIXES.get(stem, set()) | families_of(tree, file)
+
+
+def families_of(tree: Tree, file: File) -> set[str]:
+    """The modules that this file may be a piece of: config for config_yaml.c beside config.h."""
     folder = file.path.rsplit("/", 1)[0]
-    shared = stem
+    shared = file.stem.removesuffix("_priv")
+    families: set[str] = set()
     while "_" in shared:
         shared = shared.rsplit("_", 1)[0]
         if f"{folder}/{shared}.h" in tree or f"{folder}/{shared}_priv.h" in tree:
-            allowed.add(shared)
-    return allowed
+            families.add(shared)
+    return families
 
 
 def opening_comment(tree: Tree) -> Iterator[Finding]:

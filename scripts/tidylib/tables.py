@@ -121,6 +121,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "src/core/sock.c": "tests/core/test_loop.c",
     "src/core/timer.c": "tests/core/test_loop.c",
     "src/core/worker.c": "tests/core/test_loop.c",
+    # The layout of a cell follows from its rule.
+    "src/edge/limit_cell.c": "tests/edge/test_limit_rule.c",
 }
 
 MACHINE_PATHS = (r"/work/", r"/root/", r"/home/[a-z]", r"/Users/", r"[A-Z]:\\Users")

@@ -231,6 +231,9 @@ class WholeTree(RuleCase):
         self.bad("tests-mirror", module, ("src/core/a.c", 1))
         self.good("tests-mirror", {**module, "tests/core/test_a.c": ""})
         self.good("tests-mirror", {"src/core/a.c": "static void a_f(void)\n{\n}\n"})
+        piece = {"src/core/a_b.c": "void a_b_f(void)\n{\n}\n", "tests/core/test_a.c": ""}
+        self.bad("tests-mirror", piece, ("src/core/a_b.c", 1))
+        self.good("tests-mirror", {**piece, "src/core/a.h": ""})
 
     def test_headers_compile_alone(self):
         with tempfile.TemporaryDirectory() as folder:
