@@ -1,0 +1,1 @@
+"""benchlib: the parts of scripts/bench."""
