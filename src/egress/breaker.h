@@ -14,8 +14,9 @@
 #include "core/random.h"
 #include "core/span.h"
 
-#define BREAKER_BUCKETS   32u /* ring of counters: the window's 30 and spare */
-#define BREAKER_PROBE_MAX 8u
+#define BREAKER_BUCKETS        32u /* ring of counters: the window's and spare */
+#define BREAKER_WINDOW_BUCKETS 30u
+#define BREAKER_PROBE_MAX      8u
 
 /* X(name, text for people and metrics) */
 #define BREAKER_STATE_TABLE(X)                                                                     \
@@ -38,7 +39,7 @@ struct breaker_options {
     uint32_t slow_rate_percent;    /* opens at or above; 0 = never by slow calls */
     uint32_t slow_call_ms;         /* a call of this length or more is slow */
     uint32_t open_ms;              /* first time open; doubles with each failed half-open */
-    uint32_t open_max_ms;
+    uint32_t open_max_ms;          /* where doubling ends, before jitter */
     uint32_t jitter_percent;       /* of the open time, both ways */
     uint32_t probe_count;          /* half-open: calls in flight and results to judge by */
     uint32_t probe_lease_ms;       /* a probe without a report frees its place after this */
@@ -87,15 +88,16 @@ struct breaker_permit {
 struct breaker {
     uint32_t magic;
     struct breaker_options options;
-    uint64_t bucket_ms;
-    uint64_t seed; /* of the jitter */
+    uint64_t bucket_ms; /* window_ms / BREAKER_WINDOW_BUCKETS */
+    uint64_t seed;      /* of the jitter */
     struct breaker_observer *observer; /* borrowed; may be NULL */
     char apart[64]; /* keeps what changes off the cache line of what is only read */
     _Atomic uint64_t word; /* state, failed probe rounds, generation, time or results */
     _Atomic uint64_t since_ms;
     _Atomic uint64_t opened_count;
     _Atomic uint64_t refused_count;
-    _Atomic uint32_t is_troubled; /* the window holds a failed or slow call */
+    _Atomic uint64_t last_slot;    /* of the latest report */
+    _Atomic uint32_t is_troubled;  /* the window holds a failed or slow call */
     char apart_leases[64];
     _Atomic uint64_t leases[BREAKER_PROBE_MAX];
     _Atomic uint64_t buckets[BREAKER_BUCKETS];
@@ -131,8 +133,8 @@ err breaker_allow(struct breaker *b, uint64_t now_ms, struct breaker_permit *out
  * was forced open. */
 uint64_t breaker_retry_after_ms(const struct breaker *b, uint64_t now_ms);
 
-/* Reports the outcome of the call that the permit was for. Reports of a lease that ran out, or of
- * a state that has passed, change nothing. */
+/* Reports the outcome of the call that the permit was for. A report for a state that has passed
+ * since changes nothing but gives its place back. */
 void breaker_record(struct breaker *b, const struct breaker_permit *permit,
                     enum breaker_outcome outcome, uint64_t duration_ms, uint64_t now_ms);
 
