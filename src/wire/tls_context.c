@@ -21,7 +21,6 @@ static const char tls_context_ciphers[] =
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 static const char tls_context_suites[] =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
-static const char tls_context_groups[] = "X25519:P-256:P-384";
 
 #define TLS_CONTEXT_SECURITY_LEVEL 2 /* 112 bits: no RSA under 2048, no SHA-1 signatures */
 #define TLS_CONTEXT_TICKET_S       (24 * 3600)
@@ -164,6 +163,7 @@ static err tls_context_set_alpn(struct tls_context *c, const struct span *names,
 /* What servers and clients have in common. NULL when OpenSSL refuses. */
 static SSL_CTX *tls_context_new_ssl(struct tls_context *c)
 {
+    char groups[] = "X25519:P-256:P-384"; /* OpenSSL's macro takes a char pointer */
     SSL_CTX *ssl = SSL_CTX_new(c->is_server ? TLS_server_method() : TLS_client_method());
     if (ssl == NULL)
         return NULL;
@@ -180,7 +180,7 @@ static SSL_CTX *tls_context_new_ssl(struct tls_context *c)
         SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) == 1 &&
         SSL_CTX_set_cipher_list(ssl, tls_context_ciphers) == 1 &&
         SSL_CTX_set_ciphersuites(ssl, tls_context_suites) == 1 &&
-        SSL_CTX_set1_groups_list(ssl, tls_context_groups) == 1)
+        SSL_CTX_set1_groups_list(ssl, groups) == 1)
         return ssl;
     SSL_CTX_free(ssl);
     return NULL;

@@ -118,6 +118,10 @@ void tls_pipe_output_take(struct tls_pipe *pipe, struct buf *out);
 /* Room for `more` bytes, in one step. */
 err tls_pipe_reserve(struct tls_pipe *pipe, size_t more);
 
+struct tls_session_ticket {
+    SSL_SESSION *session; /* owned */
+};
+
 /* ---- tls_session.c: what the callbacks of a context tell a session ---- */
 
 void tls_session_on_hello(SSL *ssl, struct span server_name);

@@ -40,10 +40,6 @@ enum tls_session_state {
     TLS_SESSION_FAILED,
 };
 
-struct tls_session_ticket {
-    SSL_SESSION *session; /* owned */
-};
-
 struct tls_session {
     uint32_t magic;
     enum tls_session_state state;
@@ -136,16 +132,21 @@ void tls_session_on_message(int is_written, int version, int type, const void *b
     }
 }
 
-int tls_session_on_ticket(SSL *ssl, SSL_SESSION *session)
+/* Takes over the reference when it returns true. */
+static bool tls_session_keep_ticket(struct tls_session *s, SSL_SESSION *session)
 {
-    struct tls_session *s = tls_session_of(ssl);
     void *block;
     if (!s->keeps_ticket || !err_ok(mem_try_alloc(sizeof(struct tls_session_ticket), &block)))
-        return 0;
+        return false;
     tls_session_ticket_free(s->ticket);
     s->ticket = block;
-    s->ticket->session = session; /* returning 1 hands us the reference */
-    return 1;
+    s->ticket->session = session;
+    return true;
+}
+
+int tls_session_on_ticket(SSL *ssl, SSL_SESSION *session)
+{
+    return tls_session_keep_ticket(tls_session_of(ssl), session) ? 1 : 0;
 }
 
 /* ---- failure ---- */
@@ -289,6 +290,10 @@ void tls_session_free(struct tls_session *s)
     if (s == NULL)
         return;
     must(s->magic == TLS_SESSION_MAGIC);
+    /* OpenSSL spoils the ticket of a connection that ends without close_notify. HTTP frames its
+     * own messages, so such an end says nothing against resuming. */
+    if (s->state == TLS_SESSION_OPEN)
+        SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(s->ssl);
     tls_pipe_done(&s->pipe);
     tls_session_ticket_free(s->ticket);
@@ -551,8 +556,20 @@ void tls_session_describe(const struct tls_session *s, struct tls_session_info *
     };
 }
 
+/* A ticket that renews a resumed TLS 1.2 session is not announced by OpenSSL, only stored. */
+static void tls_session_fetch_renewed(struct tls_session *s)
+{
+    if (SSL_version(s->ssl) >= TLS1_3_VERSION || SSL_session_reused(s->ssl) != 1)
+        return;
+    SSL_SESSION *session = SSL_get1_session(s->ssl);
+    if (session != NULL && !tls_session_keep_ticket(s, session))
+        SSL_SESSION_free(session);
+}
+
 struct tls_session_ticket *tls_session_take_ticket(struct tls_session *s)
 {
+    if (s->state == TLS_SESSION_OPEN && s->keeps_ticket && s->ticket == NULL)
+        tls_session_fetch_renewed(s);
     struct tls_session_ticket *ticket = s->ticket;
     s->ticket = NULL;
     return ticket;

@@ -72,15 +72,22 @@ static void tls_tickets_copy(struct tls_tickets *t, unsigned index, struct tls_t
     }
 }
 
+/* Another thread may have made the key after `now_ms` was read: then its age is none. */
+static uint64_t tls_tickets_age_ms(const struct tls_tickets_key *key, uint64_t now_ms)
+{
+    return now_ms > key->born_ms ? now_ms - key->born_ms : 0;
+}
+
 static bool tls_tickets_is_due(const struct tls_tickets_key *current, uint64_t now_ms)
 {
-    return current->is_set == 0 || now_ms - current->born_ms >= TLS_TICKETS_ROTATE_MS;
+    return current->is_set == 0 || tls_tickets_age_ms(current, now_ms) >= TLS_TICKETS_ROTATE_MS;
 }
 
 /* Opens no ticket any more once all younger keys would have been made. */
 static bool tls_tickets_is_usable(const struct tls_tickets_key *key, uint64_t now_ms)
 {
-    return key->is_set != 0 && now_ms - key->born_ms < TLS_TICKETS_ROTATE_MS * TLS_TICKETS_KEYS;
+    return key->is_set != 0 &&
+           tls_tickets_age_ms(key, now_ms) < TLS_TICKETS_ROTATE_MS * TLS_TICKETS_KEYS;
 }
 
 static bool tls_tickets_draw(struct tls_tickets_key *key, uint64_t now_ms)

@@ -102,16 +102,8 @@ static void test_span_number_is_digits_up_to_the_maximum(void **state)
     assert_true(err_ok(span_parse_u64(SPAN("99"), 100, &value)));
     assert_true(err_ok(span_parse_u64(SPAN("100"), 100, &value)));
     assert_int_equal(value, 100);
-    static const char *const bad[] = {"101",
-                                      "",
-                                      "-1",
-                                      "+1",
-                                      " 1",
-                                      "1 ",
-                                      "1x",
-                                      "0x1",
-                                      "18446744073709551616",
-                                      "99999999999999999999"};
+    static const char *const bad[] = {"101", "", "-1", "+1", " 1", "1 ", "1x", "0x1",
+                                      "18446744073709551616", "99999999999999999999"};
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         assert_true(err_is(span_parse_u64(span_from(bad[i]), i == 0 ? 100 : UINT64_MAX, &value),
                            ERR_INVALID));
