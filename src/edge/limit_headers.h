@@ -8,9 +8,12 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "core/arena.h"
 #include "core/buf.h"
-#include "core/json.h"
 #include "edge/limit_table.h"
+
+/* Windows shown in the RateLimit fields; those of further rules are left out. */
+#define LIMIT_HEADERS_ITEMS_MAX 16u
 
 /* A rule and its verdict on the present request. */
 struct limit_headers_entry {
@@ -25,9 +28,9 @@ struct limit_headers_entry {
 err limit_headers_write(struct buf *out, const struct limit_headers_entry *entries,
                         unsigned entry_count, uint64_t wall_ns);
 
-/* The extension member of a 429 problem document: "violated-policies": ["api-minute"]. */
-void limit_headers_problem(struct json *j, const struct limit_headers_entry *entries,
-                           unsigned entry_count);
-
-/* The problem type of a 429 (draft-ietf-httpapi-ratelimit-headers). */
-#define LIMIT_HEADERS_PROBLEM_TYPE "https://iana.org/assignments/http-problem-types#quota-exceeded"
+/* The names for the extension member "violated-policies" of the 429 problem document, one for each
+ * exhausted window of the rules that refused: at most LIMIT_HEADERS_ITEMS_MAX, in the arena.
+ * Returns how many. */
+unsigned limit_headers_violated(const struct limit_headers_entry *entries, unsigned entry_count,
+                                struct arena *arena,
+                                struct span names[LIMIT_HEADERS_ITEMS_MAX]);
