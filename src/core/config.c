@@ -115,9 +115,7 @@ struct span config_span(const struct config_node *group, const char *key)
 
 struct config_rate config_rate(const struct config_node *group, const char *key)
 {
-    const struct config_node *node = config_slot(group, key);
-    must(node->type == CONFIG_RATE);
-    return (struct config_rate){(uint32_t)node->number, node->window_ms};
+    return config_value_rate(config_slot(group, key));
 }
 
 const struct secret *config_secret(const struct config_node *group, const char *key)
@@ -170,6 +168,12 @@ int64_t config_value_int(const struct config_node *node)
 {
     must(config_is_number(node->type));
     return node->number;
+}
+
+struct config_rate config_value_rate(const struct config_node *node)
+{
+    must(node->type == CONFIG_RATE);
+    return (struct config_rate){(uint32_t)node->number, node->window_ms};
 }
 
 const struct config *config_of(const struct config_node *node)

@@ -123,6 +123,7 @@ struct span config_name(const struct config_node *node); /* of an entry of TABLE
  * a NUL stands behind it. */
 struct span config_value(const struct config_node *node);
 int64_t config_value_int(const struct config_node *node); /* as config_int, of a list item */
+struct config_rate config_value_rate(const struct config_node *node);
 
 /* Appends an error at this node's position, its key path in front of the text, and returns
  * ERR_CONFIG. For what a table cannot say, such as a name that must exist elsewhere. */

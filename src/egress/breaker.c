@@ -478,6 +478,12 @@ void breaker_look(const struct breaker *b, uint64_t now_ms, struct breaker_view 
     };
 }
 
+enum breaker_state breaker_state_now(const struct breaker *b)
+{
+    uint64_t word;
+    return breaker_load(b, &word).state;
+}
+
 const char *breaker_state_text(enum breaker_state state)
 {
     return breaker_texts[state];

@@ -91,6 +91,7 @@ struct breaker {
     uint64_t bucket_ms; /* window_ms / BREAKER_WINDOW_BUCKETS */
     uint64_t seed;      /* of the jitter */
     struct breaker_observer *observer; /* borrowed; may be NULL */
+    struct span name; /* of the upstream, for the observer; set behind breaker_init, borrowed */
     char apart[64]; /* keeps what changes off the cache line of what is only read */
     _Atomic uint64_t word; /* state, failed probe rounds, generation, time or results */
     _Atomic uint64_t since_ms;
@@ -142,6 +143,8 @@ void breaker_record(struct breaker *b, const struct breaker_permit *permit,
 void breaker_force(struct breaker *b, enum breaker_state state, uint64_t now_ms);
 
 void breaker_look(const struct breaker *b, uint64_t now_ms, struct breaker_view *out);
+/* The state alone; cheap enough for each request. */
+enum breaker_state breaker_state_now(const struct breaker *b);
 const char *breaker_state_text(enum breaker_state state);
 
 /* The outcome that a response status stands for. */
