@@ -166,6 +166,9 @@ bool http_method_is_safe(enum http_method method);
 const char *http_status_text(unsigned status);
 
 enum http_field_id http_field_id_of(struct span name); /* case-insensitive */
+/* The same, and HTTP_FIELD_COUNT for a name that is a known one but for '_' in place of '-':
+ * programs that put fields into variables (CGI, WSGI) cannot tell the two apart. */
+unsigned http_field_identify(struct span name);
 struct span http_field_name(enum http_field_id id);    /* canonical, lower case */
 bool http_field_is_hop_by_hop(enum http_field_id id);
 
