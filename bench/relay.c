@@ -32,7 +32,7 @@ struct relay_pair {
     struct relay_side *stuck;
     size_t held_at;
     size_t held_end;
-    char held[RELAY_CHUNK_BYTES];
+    char *held; /* owned; NULL while nobody is stuck */
 };
 
 struct relay {
@@ -61,6 +61,7 @@ static void relay_bury(struct relay *relay)
     while (relay->dead != NULL) {
         struct relay_pair *pair = relay->dead;
         relay->dead = pair->next_dead;
+        mem_free(pair->held);
         mem_free(pair);
     }
 }
@@ -116,6 +117,7 @@ static void relay_forward(struct relay *relay, struct relay_side *from)
     pair->stuck = to;
     pair->held_at = 0;
     pair->held_end = (size_t)(got - sent);
+    pair->held = mem_alloc_raw(pair->held_end);
     memcpy(pair->held, relay->chunk + sent, pair->held_end);
     tcp_watch(relay->epoll, EPOLL_CTL_MOD, from->fd, 0, from);
     tcp_watch(relay->epoll, EPOLL_CTL_MOD, to->fd, EPOLLOUT, to);
@@ -133,6 +135,8 @@ static void relay_flush(struct relay *relay, struct relay_side *to)
     if (pair->held_at < pair->held_end)
         return;
     pair->stuck = NULL;
+    mem_free(pair->held);
+    pair->held = NULL;
     tcp_watch(relay->epoll, EPOLL_CTL_MOD, to->fd, EPOLLIN, to);
     tcp_watch(relay->epoll, EPOLL_CTL_MOD, to->peer->fd, EPOLLIN, to->peer);
 }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .counts import callgrind_total, strace_calls
 from .load import SHAPES, Load, Shape
 from .machine import BenchError, Cores, find
 from .rows import Row
@@ -70,7 +70,7 @@ class Bench:
     def _start(self, row: Row, wrapper: tuple[str, ...] = (), slowness: float = 1.0) -> Server:
         return Server(row, self._load.origin_port, self._cores.measured, wrapper, slowness)
 
-    def cpu(self, rounds: int, seconds: int) -> None:
+    def cpu(self, rounds: int, seconds: float) -> None:
         """Every row once a round, each round in another order, so that a noisy minute meets all."""
         for shape in self._shapes:
             for number in range(rounds):
@@ -80,7 +80,7 @@ class Bench:
                     self.figures[row.name].rounds.setdefault(shape.name, []).append(
                         self._sample(row, shape, seconds))
 
-    def _sample(self, row: Row, shape: Shape, seconds: int) -> Sample:
+    def _sample(self, row: Row, shape: Shape, seconds: float) -> Sample:
         with self._start(row) as server:
             server.check_duties()
             memory_bytes = server.own_memory_bytes()
@@ -120,7 +120,7 @@ class Bench:
                     name: round(count, 3) for name, count in counted.items() if count >= 0.001}
 
     def _difference(self, row: Row, shape: Shape, requests: int, tool: tuple[str, ...],
-                    read: Callable[[Path], dict[str, float]]) -> dict[str, float]:
+                    read: Callable[[Path], dict[str, int]]) -> dict[str, float]:
         """Counts of a run of WARM_REQUESTS and `requests`, less those of WARM_REQUESTS alone."""
         counts = []
         for length in (WARM_REQUESTS, WARM_REQUESTS + requests):
@@ -158,21 +158,12 @@ class Bench:
         return clients
 
 
-def _read_callgrind(folder: Path) -> dict[str, float]:
+def _read_callgrind(folder: Path) -> dict[str, int]:
     # One file for the process, and one more for each that it forked.
-    found = [re.search(r"^(?:totals|summary): (\d+)", path.read_text(errors="replace"), re.M)
-             for path in folder.glob("callgrind.out*")]
-    totals = [int(match[1]) for match in found if match]
-    if not totals:
-        raise BenchError("callgrind left no count")
-    return {"total": float(sum(totals))}
+    totals = [callgrind_total(path.read_text(errors="replace"))
+              for path in folder.glob("callgrind.out*")]
+    return {"total": sum(totals)}
 
 
-def _read_strace(folder: Path) -> dict[str, float]:
-    """Lines: % time, seconds, usecs/call, calls, errors when there are any, name."""
-    text = (folder / "strace.out").read_text()
-    rows = re.findall(r"^ *[\d.]+ +[\d.]+ +\d* +(\d+)(?: +\d+)? +(\w+)$", text, re.M)
-    counts = {name: float(count) for count, name in rows}
-    if "total" not in counts:
-        raise BenchError("strace left no count")
-    return counts
+def _read_strace(folder: Path) -> dict[str, int]:
+    return strace_calls((folder / "strace.out").read_text())

@@ -1,17 +1,18 @@
-"""micro.py: bench/NAME.c: `bench_NAME N` does an operation N times.
+"""micro.py: the programs on bench/micro.h: `bench_NAME OPERATION N` does an operation N times.
 
-Two lengths of run and their difference, so that what the program prepares does not count."""
+Two lengths of run and their difference, so that what an operation prepares does not count."""
 
 from __future__ import annotations
 
 import os
-import re
 import statistics
 import subprocess
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from .counts import callgrind_total
 from .machine import BenchError, find
 from .rows import BUILT
 
@@ -32,49 +33,58 @@ class Micro:
     ns_max: float
 
 
-def programs() -> list[Path]:
-    return sorted(path for path in (BUILT / "bench").glob("bench_*")
-                  if path.is_file() and os.access(path, os.X_OK) and path.name not in NOT_MICRO)
+def operations() -> list[tuple[str, list[str]]]:
+    """Name and command of each; the number of times is to be appended."""
+    found = []
+    for path in sorted((BUILT / "bench").glob("bench_*")):
+        if not path.is_file() or path.name in NOT_MICRO:
+            continue
+        done = subprocess.run([path], capture_output=True, text=True, check=False)
+        if done.returncode != 0 or not done.stdout:
+            raise BenchError(f"{path.name} does not list its operations: {done.stderr.strip()}")
+        stem = path.name.removeprefix("bench_")
+        found += [(f"{stem} {name}", [str(path), name]) for name in done.stdout.split()]
+    return found
 
 
-def measure(program: Path, repeats: int) -> Micro:
-    few, many = (_instructions(program, count) for count in COUNTED)
-    count = _calibrate(program)
-    ns = [max(0.0, _cpu_ms(program, 2 * count) - _cpu_ms(program, count)) * 1e6 / count
+def measure(name: str, command: list[str], repeats: int, cores: Collection[int]) -> Micro:
+    few, many = (_instructions(command, count) for count in COUNTED)
+    count = _calibrate(command, cores)
+    ns = [max(0.0, _cpu_ms(command, 2 * count, cores) - _cpu_ms(command, count, cores)) * 1e6 / count
           for _ in range(repeats)]
-    return Micro(program.name.removeprefix("bench_"), (many - few) / (COUNTED[1] - COUNTED[0]),
-                 statistics.median(ns), min(ns), max(ns))
+    return Micro(name, (many - few) / (COUNTED[1] - COUNTED[0]), statistics.median(ns), min(ns),
+                 max(ns))
 
 
-def _check(program: Path, count: int, code: int, errors: str) -> None:
+def _check(command: list[str], count: int, code: int, errors: str) -> None:
     if code != 0:
-        raise BenchError(f"{program.name} {count} ended with {code}\n{errors.strip()}")
+        raise BenchError(f"{' '.join(command)} {count} ended with {code}\n{errors.strip()}")
 
 
-def _instructions(program: Path, count: int) -> int:
+def _instructions(command: list[str], count: int) -> int:
     with tempfile.TemporaryDirectory(prefix="plimsoll-bench-") as folder:
         out = Path(folder) / "callgrind.out"
         done = subprocess.run([find("valgrind"), "--tool=callgrind", "--quiet",
-                               f"--callgrind-out-file={out}", program, str(count)],
+                               f"--callgrind-out-file={out}", *command, str(count)],
                               capture_output=True, text=True, check=False)
-        _check(program, count, done.returncode, done.stderr)
-        return int(re.search(r"^(?:totals|summary): (\d+)", out.read_text(errors="replace"),
-                             re.M)[1])
+        _check(command, count, done.returncode, done.stderr)
+        return callgrind_total(out.read_text(errors="replace"))
 
 
-def _cpu_ms(program: Path, count: int) -> float:
-    with subprocess.Popen([program, str(count)], stdout=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE, text=True) as child:
+def _cpu_ms(command: list[str], count: int, cores: Collection[int]) -> float:
+    with subprocess.Popen([*command, str(count)], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True,
+                          preexec_fn=lambda: os.sched_setaffinity(0, cores)) as child:
         errors = child.stderr.read()
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
-        _check(program, count, child.returncode, errors)
+        _check(command, count, child.returncode, errors)
         return (usage.ru_utime + usage.ru_stime) * 1000
 
 
-def _calibrate(program: Path) -> int:
-    """So many operations that the clock's grain and the start do not matter."""
+def _calibrate(command: list[str], cores: Collection[int]) -> int:
+    """So many times that the clock's grain and the start do not matter."""
     count = COUNTED[1]
-    while _cpu_ms(program, count) < TIMED_MS:
+    while _cpu_ms(command, count, cores) < TIMED_MS:
         count *= 4
     return count
