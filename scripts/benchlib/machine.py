@@ -7,6 +7,8 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,6 +51,29 @@ class Cores:
                              "the load and the application behind")
         self.measured = {usable[0]}
         self.load = {usable[1]}
+
+
+@contextmanager
+def priority(is_wanted: bool) -> Iterator[None]:
+    """What is started meanwhile goes before everything else. The kernel shares out time by session
+    first (autogroup), then by process, so both are set."""
+    if not is_wanted:
+        yield
+        return
+    if os.geteuid() != 0:
+        raise BenchError("--priority needs root")
+    group = Path("/proc/self/autogroup")
+    found = re.search(r"nice (-?\d+)", group.read_text()) if group.exists() else None
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, -20)
+    if found:
+        group.write_text("-20")
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, before)
+        if found:
+            group.write_text(found[1])
 
 
 def _version(command: str) -> str:
