@@ -67,6 +67,7 @@ stage_tidy() {
     # shellcheck disable=SC2086  # two numbers
     count ${summary:-0 1}
     python_tests "$ROOT/tests/tidy"
+    python_tests "$ROOT/tests/bench"
 }
 
 # Runs a folder of Python unit tests and counts each test.
