@@ -23,8 +23,9 @@ struct balance_member {
     uint32_t weight;       /* 1 .. BALANCE_WEIGHT_MAX */
 };
 
-#define BALANCE_WEIGHT_MAX 1000u
-#define BALANCE_TRIED_MAX  10u
+#define BALANCE_WEIGHT_MAX  1000u
+#define BALANCE_TRIED_MAX   10u
+#define BALANCE_MEMBERS_MAX 256u
 
 struct balance_set {
     const struct balance_member *members;

@@ -48,7 +48,7 @@ enum target_outcome { TARGET_SUCCESS, TARGET_FAILURE, TARGET_NO_CONNECT, TARGET_
 
 struct target {
     uint32_t magic;
-    struct span address; /* owned copy, behind the struct; NUL-terminated for C libraries */
+    struct span address; /* owned copy behind the struct; a NUL follows it for C libraries */
     atomic_uint refs;
     char apart[64]; /* keeps what changes off the cache line of what is only read */
     atomic_uint in_flight;
@@ -106,7 +106,7 @@ uint64_t target_eject(struct target *t, const struct target_outlier_options *opt
 void target_pause(struct target *t, uint64_t pause_ms, uint64_t now_ms);
 void target_drain(struct target *t, bool is_draining);
 
-/* The result of an active check. `rise` good ones in a row bring a target up, `fall` bad ones
- * take it down; the first result of a target that was never checked counts as all of them when
- * it is good. Returns true when that changed up to down or down to up. One thread at a time. */
+/* The result of an active check: `rise` good ones in a row bring a target up, `fall` bad ones take
+ * it down; a target that was never checked is up. Returns true when this one changed that. One
+ * thread at a time. */
 bool target_check_result(struct target *t, bool is_good, unsigned rise, unsigned fall);

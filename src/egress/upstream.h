@@ -2,8 +2,8 @@
  *
  * The hard thing is what a reload keeps. A struct upstream is immutable and belongs to its
  * snapshot; what was learnt about the world (health and load of each target, breaker, retry
- * budget) is shared state that the registry finds again by name. A breaker or budget whose
- * options changed starts afresh, but an operator's forced state stays.
+ * budget) is shared state that the registry finds again by name. When the options of breaker or
+ * budget change, both start afresh, but an operator's forced state stays.
  *
  * The registry belongs to the control thread; a struct upstream may be used by any thread that
  * holds a reference.
@@ -11,11 +11,12 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "core/map.h"
+#include "core/spin.h"
 #include "egress/balance.h"
 #include "egress/breaker.h"
 #include "egress/retry.h"
 
-#define UPSTREAM_TARGETS_MAX 256u
+#define UPSTREAM_TARGETS_MAX BALANCE_MEMBERS_MAX
 
 struct upstream_target_options {
     struct span address;
@@ -85,10 +86,8 @@ struct upstream_options {
 struct upstream_shared {
     uint32_t magic;
     atomic_uint refs;
-    atomic_flag is_ejecting; /* one ejection decision at a time in the set */
+    struct spin ejecting; /* one ejection decision at a time in the set; tried, never waited for */
     bool has_breaker;
-    struct breaker_options breaker_options;
-    struct retry_budget_options budget_options;
     struct breaker breaker;
     struct retry_budget budget;
 };
@@ -98,7 +97,8 @@ struct upstream {
     atomic_uint refs;
     struct span name;                 /* owned */
     struct upstream_options options;  /* its spans owned; targets and target_count unset: see set */
-    struct balance_set set;           /* members owned */
+    struct balance_set set;           /* borrows members */
+    struct balance_member *members;   /* owned, with a reference to each target */
     struct breaker *breaker;          /* shared; NULL without one */
     struct retry_budget *budget;      /* shared */
     struct upstream_shared *shared;   /* ref */
