@@ -14,8 +14,8 @@
 
 /* In the order in which they are written. */
 enum protections_header {
-    PROTECTIONS_CSP,
     PROTECTIONS_HSTS, /* on TLS only (RFC 6797 section 7.2) */
+    PROTECTIONS_CSP,
     PROTECTIONS_FRAME,
     PROTECTIONS_NOSNIFF,
     PROTECTIONS_REFERRER,

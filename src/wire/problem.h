@@ -34,12 +34,12 @@ struct problem_member {
 
 struct problem {
     unsigned status;
-    struct span type;       /* empty: "about:blank" */
-    struct span title;      /* empty: the status phrase */
-    struct span detail;     /* empty: left out, and so the next two */
+    struct span type;   /* empty: "about:blank" */
+    struct span title;  /* empty: the status phrase */
+    struct span detail; /* empty: left out, and so the next two */
     struct span instance;
     struct span request_id;
-    uint64_t retry_after_s; /* 0: left out */
+    uint64_t retry_after_s;               /* 0: left out */
     const struct problem_member *members; /* JSON only */
     unsigned member_count;
 };

@@ -15,7 +15,7 @@
 #define WEBSOCKET_VERSION SPAN("13")
 
 enum websocket_verdict {
-    WEBSOCKET_NONE,        /* no upgrade to websocket is asked for */
+    WEBSOCKET_NONE, /* no upgrade to websocket is asked for */
     WEBSOCKET_VALID,
     WEBSOCKET_BAD_REQUEST, /* asked for in an invalid form: 400 */
     WEBSOCKET_BAD_VERSION, /* 426 with Sec-WebSocket-Version */
