@@ -154,6 +154,33 @@ static void test_protections_write_only_what_the_application_left_out(void **sta
     protections_free(p);
 }
 
+static void test_protections_leave_out_the_one_that_the_application_sends(void **state)
+{
+    (void)state;
+    struct protections_options options;
+    protections_defaults(&options);
+    struct protections *p = rendered(&options);
+    char whole[4096];
+    size_t whole_len = protections_write(p, true, NULL, whole, sizeof(whole));
+    for (unsigned i = 0; i < PROTECTIONS_HEADER_COUNT; i++) {
+        struct answer answer = {0};
+        (void)answer_add(&answer, protections_table[i].field);
+        char line[512];
+        struct span theirs = line_of((enum protections_header)i, line);
+        char expected[4096];
+        const char *at = memmem(whole, whole_len, theirs.at, theirs.len);
+        assert_non_null(at);
+        size_t before = (size_t)(at - whole);
+        size_t left_out = protections_table[i].does_app_win ? theirs.len : 0;
+        memcpy(expected, whole, before);
+        memcpy(expected + before, at + left_out, whole_len - before - left_out);
+        char out[4096];
+        size_t len = protections_write(p, true, &answer.head, out, sizeof(out));
+        assert_true(span_eq(span_of(out, len), span_of(expected, whole_len - left_out)));
+    }
+    protections_free(p);
+}
+
 static void test_protections_ignore_a_header_that_is_not_forwarded(void **state)
 {
     (void)state;
@@ -325,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_protections_matrix_of_each_header),
         cmocka_unit_test(test_protections_off_lets_the_application_speak),
         cmocka_unit_test(test_protections_write_only_what_the_application_left_out),
+        cmocka_unit_test(test_protections_leave_out_the_one_that_the_application_sends),
         cmocka_unit_test(test_protections_ignore_a_header_that_is_not_forwarded),
         cmocka_unit_test(test_protections_report_only_leaves_the_enforcing_policy_alone),
         cmocka_unit_test(test_protections_of_a_route_are_a_changed_copy),
