@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
+#include "wire/url.h"
 
 #define ROUTER_RULE_HOST_BYTES_MAX 253 /* RFC 1035 section 2.3.4, as text */
 
@@ -108,44 +109,23 @@ static bool router_rule_is_param_name(struct span name)
     return name.len > 0;
 }
 
-static int router_rule_hex(char c)
+/* Whether url_canonical_path could ever give this segment. */
+static err router_rule_check_literal(const struct router_rule_reader *r, struct span segment)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static bool router_rule_is_unreserved(char c)
-{
-    return router_rule_is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
-}
-
-/* What url_canonical_path could give for this segment, and nothing else. */
-static const char *router_rule_literal_fault(struct span s)
-{
-    if (span_eq(s, SPAN(".")) || span_eq(s, SPAN("..")))
-        return "dot segments never arrive here";
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.at[i];
-        if (c == '{' || c == '}' || c == '*')
-            return "braces and * stand for a whole segment: {name}, {name*}, {$} or *";
-        if (c == '%') {
-            int high = i + 2 < s.len ? router_rule_hex(s.at[i + 1]) : -1;
-            int low = i + 2 < s.len ? router_rule_hex(s.at[i + 2]) : -1;
-            if (high < 0 || low < 0)
-                return "% needs two hexadecimal digits in upper case";
-            char decoded = (char)(high * 16 + low);
-            if (router_rule_is_unreserved(decoded))
-                return "escaped letters, digits, - . _ ~ arrive unescaped: write them so";
-            bool is_control = (unsigned char)decoded < 0x20 || decoded == 0x7f;
-            if (decoded == '/' || decoded == '\\' || is_control)
-                return "encoded slashes, backslashes and control bytes never arrive here";
-            i += 2;
-        } else if (!router_rule_is_unreserved(c) && memchr("!$&'()+,;=:@", c, 12) == NULL) {
-            return "a byte that must be percent-encoded";
-        }
-    }
-    return NULL;
+    for (size_t i = 0; i < segment.len; i++)
+        if (memchr("{}*", segment.at[i], 3) != NULL)
+            return router_rule_refuse(
+                r, "braces and * stand for a whole segment: {name}, {name*}, {$} or *");
+    struct span path = arena_printf(r->arena, "/%.*s", SPAN_ARGS(segment));
+    struct span canonical;
+    struct fault reason = {0};
+    if (!err_ok(url_canonical_path(r->arena, path, &canonical, &reason)))
+        return router_rule_refuse(r, reason.text);
+    if (!span_eq(canonical, path))
+        return fault_set(r->why, ERR_INVALID,
+                         "path \"%.*s\": never arrives in this form, but with \"%.*s\"",
+                         SPAN_ARGS(r->path), SPAN_ARGS(canonical));
+    return OK;
 }
 
 static err router_rule_add_segment(struct router_rule_reader *r, struct span segment)
@@ -166,9 +146,7 @@ static err router_rule_add_segment(struct router_rule_reader *r, struct span seg
     }
     if (segment.len == 0)
         return router_rule_refuse(r, "an empty segment never arrives here");
-    const char *reason = router_rule_literal_fault(segment);
-    if (reason != NULL)
-        return router_rule_refuse(r, reason);
+    TRY(router_rule_check_literal(r, segment));
     out->segments[out->segment_count++] = arena_copy(r->arena, segment);
     return OK;
 }

@@ -83,6 +83,8 @@ static void test_router_rule_refuses_paths_that_never_arrive(void **state)
         "/%7F",
         "/%c3",
         "/%41",
+        "/%252F",
+        "/%252e",
         "/%7E",
         "/a\x01",
         "/{}",
