@@ -200,11 +200,13 @@ static err router_insert(struct router_rule_entry **list, struct router_rule_ent
         untaken &= ~e->methods;
         taker = taker == NULL ? e : taker;
     }
-    if (untaken == 0)
+    if (untaken == 0) {
+        must(taker != NULL);
         return fault_set(why, ERR_INVALID,
                          "can never match: rule %u stands earlier with the same host, path, "
                          "headers and methods",
                          taker->rule);
+    }
     new->next = *at;
     *at = new;
     return OK;

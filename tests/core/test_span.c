@@ -102,17 +102,52 @@ static void test_span_number_is_digits_up_to_the_maximum(void **state)
     assert_true(err_ok(span_parse_u64(SPAN("99"), 100, &value)));
     assert_true(err_ok(span_parse_u64(SPAN("100"), 100, &value)));
     assert_int_equal(value, 100);
-    static const char *const bad[] = {"101", "", "-1", "+1", " 1", "1 ", "1x", "0x1",
-                                      "18446744073709551616", "99999999999999999999"};
+    static const char *const bad[] = {"101",
+                                      "",
+                                      "-1",
+                                      "+1",
+                                      " 1",
+                                      "1 ",
+                                      "1x",
+                                      "0x1",
+                                      "18446744073709551616",
+                                      "99999999999999999999"};
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         assert_true(err_is(span_parse_u64(span_from(bad[i]), i == 0 ? 100 : UINT64_MAX, &value),
                            ERR_INVALID));
     assert_int_equal(value, 100); /* written only on success */
 }
 
+static void test_span_knows_well_formed_utf8(void **state)
+{
+    (void)state;
+    static const struct {
+        struct span bytes;
+        size_t length;
+    } cases[] = {
+        {SPAN_INIT("a"), 1},
+        {SPAN_INIT("\0"), 1},
+        {SPAN_INIT("\x7f\xff"), 1},
+        {SPAN_INIT("\xc3\xa9"), 2},
+        {SPAN_INIT("\xe2\x82\xac."), 3},
+        {SPAN_INIT("\xf4\x8f\xbf\xbf"), 4},
+        {SPAN_INIT("\xc3"), 0},
+        {SPAN_INIT("\xe2\x82"), 0},
+        {SPAN_INIT("\x80"), 0},
+        {SPAN_INIT("\xc0\xaf"), 0}, /* overlong */
+        {SPAN_INIT("\xe0\x80\xaf"), 0},
+        {SPAN_INIT("\xed\xa0\x80"), 0},     /* surrogate */
+        {SPAN_INIT("\xf4\x90\x80\x80"), 0}, /* above U+10FFFF */
+        {SPAN_INIT("\xff"), 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        assert_int_equal(span_utf8_length(cases[i].bytes), cases[i].length);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_span_knows_well_formed_utf8),
         cmocka_unit_test(test_span_equality_is_bytewise_and_knows_nul),
         cmocka_unit_test(test_span_nocase_folds_ascii_letters_alone),
         cmocka_unit_test(test_span_starts_and_ends_at_the_exact_bytes),
