@@ -1,4 +1,5 @@
-"""micro.py: the programs on bench/micro.h: `bench_NAME OPERATION N` does an operation N times.
+"""micro.py: the small programs of bench/. One on bench/micro.h lists its operations and is run as
+`bench_NAME OPERATION N`; another has one operation and is run as `bench_NAME N`.
 
 Two lengths of run and their difference, so that what an operation prepares does not count."""
 
@@ -13,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .counts import callgrind_total
-from .machine import BenchError, find
+from .machine import ROOT, BenchError, find
 from .rows import BUILT
 
 # Programs of the measurement itself.
-NOT_MICRO = {"bench_relay", "bench_load"}
+NOT_MICRO = {"relay.c", "load.c"}
 COUNTED = (1000, 11000)
 TIMED_MS = 100.0
 
@@ -36,14 +37,17 @@ class Micro:
 def operations() -> list[tuple[str, list[str]]]:
     """Name and command of each; the number of times is to be appended."""
     found = []
-    for path in sorted((BUILT / "bench").glob("bench_*")):
-        if not path.is_file() or path.name in NOT_MICRO:
+    for source in sorted((ROOT / "bench").glob("*.c")):
+        path = BUILT / "bench" / f"bench_{source.stem}"
+        if source.name in NOT_MICRO:
+            continue
+        if '#include "micro.h"' not in source.read_text(encoding="utf-8"):
+            found.append((source.stem, [str(path)]))
             continue
         done = subprocess.run([path], capture_output=True, text=True, check=False)
         if done.returncode != 0 or not done.stdout:
             raise BenchError(f"{path.name} does not list its operations: {done.stderr.strip()}")
-        stem = path.name.removeprefix("bench_")
-        found += [(f"{stem} {name}", [str(path), name]) for name in done.stdout.split()]
+        found += [(f"{source.stem} {name}", [str(path), name]) for name in done.stdout.split()]
     return found
 
 
