@@ -30,6 +30,15 @@
  *
  * X-Content-Type-Options has one value, so ours can replace the application's without harm. */
 const struct protections_row protections_table[PROTECTIONS_ROW_COUNT] = {
+    [PROTECTIONS_CSP] =
+        {
+            .name = "Content-Security-Policy",
+            .key = "content_security_policy",
+            .fallback = "base-uri 'self'; object-src 'none'",
+            .field = HTTP_FIELD_CONTENT_SECURITY_POLICY,
+            .does_app_win = true,
+            .help = "What a page may load and run.",
+        },
     [PROTECTIONS_HSTS] =
         {
             .name = "Strict-Transport-Security",
@@ -39,15 +48,6 @@ const struct protections_row protections_table[PROTECTIONS_ROW_COUNT] = {
             .does_app_win = true,
             .is_tls_only = true,
             .help = "Browsers use only https for this host for so many seconds; sent on TLS only.",
-        },
-    [PROTECTIONS_CSP] =
-        {
-            .name = "Content-Security-Policy",
-            .key = "content_security_policy",
-            .fallback = "base-uri 'self'; object-src 'none'",
-            .field = HTTP_FIELD_CONTENT_SECURITY_POLICY,
-            .does_app_win = true,
-            .help = "What a page may load and run.",
         },
     [PROTECTIONS_FRAME] =
         {
@@ -259,6 +259,11 @@ void protections_defaults(struct protections_options *out)
         out->removes[i] = true;
 }
 
+void protections_set(struct protections_option *option, struct span value)
+{
+    *option = (struct protections_option){.value = value, .is_on = true};
+}
+
 static enum http_field_id protections_field(const struct protections_options *options,
                                             enum protections_header header)
 {
@@ -294,6 +299,16 @@ static char *protections_render(struct protections *p, const struct protections_
     return at;
 }
 
+static char *protections_render_all(struct protections *p,
+                                    const struct protections_options *options, bool is_tls_only,
+                                    char *at)
+{
+    for (unsigned i = 0; i < PROTECTIONS_HEADER_COUNT; i++)
+        if (options->headers[i].is_on && protections_table[i].is_tls_only == is_tls_only)
+            at = protections_render(p, options, (enum protections_header)i, at);
+    return at;
+}
+
 err protections_new(const struct protections_options *options, struct protections **out,
                     struct fault *why)
 {
@@ -308,19 +323,11 @@ err protections_new(const struct protections_options *options, struct protection
         bytes += http_field_name(field).len + option->value.len + framing_bytes;
     }
     struct protections *p = mem_alloc(size_add(sizeof(*p), bytes));
-    char *at = p->text;
-    char *plain = p->text;
-    for (unsigned i = 0; i < PROTECTIONS_HEADER_COUNT; i++) {
-        if (options->headers[i].is_on)
-            at = protections_render(p, options, (enum protections_header)i, at);
-        if (protections_table[i].is_tls_only) {
-            must(i == 0 || protections_table[i - 1].is_tls_only);
-            plain = at;
-        }
-    }
-    must((size_t)(at - p->text) == bytes);
+    char *plain = protections_render_all(p, options, /* is_tls_only= */ true, p->text);
+    char *end = protections_render_all(p, options, /* is_tls_only= */ false, plain);
+    must((size_t)(end - p->text) == bytes);
     p->all = span_of(p->text, bytes);
-    p->plain = span_of(plain, (size_t)(at - plain));
+    p->plain = span_of(plain, (size_t)(end - plain));
     for (unsigned i = 0; i < PROTECTIONS_REMOVE_COUNT; i++)
         if (options->removes[i])
             p->drops[protections_table[PROTECTIONS_HEADER_COUNT + i].field] = true;

@@ -12,10 +12,9 @@
 #include "core/span.h"
 #include "wire/http.h"
 
-/* In the order in which they are written. */
 enum protections_header {
-    PROTECTIONS_HSTS, /* on TLS only (RFC 6797 section 7.2) */
     PROTECTIONS_CSP,
+    PROTECTIONS_HSTS, /* on TLS only (RFC 6797 section 7.2) */
     PROTECTIONS_FRAME,
     PROTECTIONS_NOSNIFF,
     PROTECTIONS_REFERRER,
@@ -58,6 +57,10 @@ struct protections_options {
 struct protections;
 
 void protections_defaults(struct protections_options *out);
+
+/* What a user wrote replaces the application's header, as nothing less was asked for; who wants
+ * the application to win sets does_app_win afterwards. */
+void protections_set(struct protections_option *option, struct span value);
 
 /* ERR_INVALID with the reason in *why (may be NULL) for a value that is empty, longer than
  * PROTECTIONS_VALUE_BYTES_MAX, has bytes other than visible ASCII and inner spaces, or is none of

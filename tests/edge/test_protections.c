@@ -4,6 +4,8 @@
 #include "cmocka_all.h"
 #include "edge/protections.h"
 
+#include <stdio.h>
+
 #define DEFAULT_HSTS "strict-transport-security: max-age=31536000\r\n"
 #define DEFAULT_CSP  "content-security-policy: base-uri 'self'; object-src 'none'\r\n"
 #define DEFAULT_REST                                                                               \
@@ -226,8 +228,7 @@ static void test_protections_of_a_route_are_a_changed_copy(void **state)
     protections_defaults(&options);
     struct protections_options route = options;
     char value[] = "default-src 'self'";
-    route.headers[PROTECTIONS_CSP] =
-        (struct protections_option){.value = span_from(value), .is_on = true};
+    protections_set(&route.headers[PROTECTIONS_CSP], span_from(value));
     route.headers[PROTECTIONS_RESOURCE].is_on = false;
     route.removes[PROTECTIONS_REMOVE_SERVER] = false;
     struct protections *p = rendered(&route);
@@ -345,6 +346,25 @@ static void test_protections_table_is_complete(void **state)
     }
 }
 
+static void test_protections_page_lists_the_defaults(void **state)
+{
+    (void)state;
+    static char page[65536];
+    FILE *file = fopen("docs/protections.md", "re");
+    assert_non_null(file);
+    size_t len = fread(page, 1, sizeof(page) - 1, file);
+    (void)fclose(file);
+    page[len] = '\0';
+    for (unsigned i = 0; i < PROTECTIONS_HEADER_COUNT; i++) {
+        const struct protections_row *row = &protections_table[i];
+        char line[512];
+        (void)snprintf(line, sizeof(line), "| `%s` | %s | `%s` |\n", row->key, row->name,
+                       row->fallback);
+        if (strstr(page, line) == NULL)
+            fail_msg("docs/protections.md lacks: %s", line);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_protections_limit_a_value),
         cmocka_unit_test(test_protections_refuse_a_broken_value_only_when_it_is_used),
         cmocka_unit_test(test_protections_table_is_complete),
+        cmocka_unit_test(test_protections_page_lists_the_defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

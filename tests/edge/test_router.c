@@ -386,6 +386,38 @@ static void test_router_survives_paths_deeper_than_any_rule(void **state)
     router_free(r);
 }
 
+/* The example of docs/routing.md. */
+static void test_router_answers_as_the_page_says(void **state)
+{
+    (void)state;
+    static const struct text_rule rules[] = {
+        {"", "/", NULL, {NULL}},
+        {"", "/api/", NULL, {NULL}},
+        {"", "/api/{version}/users", NULL, {NULL}},
+        {"", "/api/v1/users", NULL, {NULL}},
+        {"", "/api/v1/{thing}", NULL, {NULL}},
+        {"*.shop.example", "", NULL, {NULL}},
+        {"", "/search", "GET", {NULL}},
+        {"", "/search", NULL, {NULL}},
+    };
+    static const struct {
+        const char *method;
+        const char *host;
+        const char *path;
+        char route;
+    } cases[] = {
+        {"GET", "", "/api/v1/users", 'D'}, {"GET", "", "/api/v1/carts", 'E'},
+        {"GET", "", "/api/v2/users", 'C'}, {"GET", "", "/api/v2/carts", 'B'},
+        {"GET", "", "/api", 'A'},          {"HEAD", "", "/search", 'G'},
+        {"POST", "", "/search", 'H'},      {"GET", "a.shop.example", "/api/v1/users", 'F'},
+    };
+    struct router *r = router_of(rules, COUNT_OF(rules));
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        assert_int_equal('A' + find(r, cases[i].method, cases[i].host, cases[i].path).rule,
+                         cases[i].route);
+    router_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +431,7 @@ int main(void)
         cmocka_unit_test(test_router_without_rules_matches_nothing),
         cmocka_unit_test(test_router_owns_its_strings),
         cmocka_unit_test(test_router_finds_each_of_2000_routes),
+        cmocka_unit_test(test_router_answers_as_the_page_says),
         cmocka_unit_test(test_router_survives_paths_deeper_than_any_rule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
