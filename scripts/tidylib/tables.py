@@ -116,6 +116,9 @@ MUTEX_NAMES = (
 
 # A module with public functions and no tests/<part>/test_<module>.c: the test that covers it.
 TESTED_ELSEWHERE: dict[str, str] = {
+    # They mean nothing outside a load.
+    "src/core/config_leaf.c": "tests/core/test_config_load.c",
+    "src/core/config_message.c": "tests/core/test_config_load.c",
     # They mean nothing without a running loop, and are tested on one.
     "src/core/mailbox.c": "tests/core/test_loop.c",
     "src/core/sock.c": "tests/core/test_loop.c",

@@ -28,7 +28,7 @@ err buf_add(struct buf *b, struct span s);
 err buf_add_char(struct buf *b, char c);
 err buf_add_u64(struct buf *b, uint64_t value);
 err buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
-err buf_vprintf(struct buf *b, const char *format, va_list args);
+err buf_vprintf(struct buf *b, const char *format, va_list args) PRINTF_LIKE(2, 0);
 
 /* Drops the first `count` bytes and moves the rest to the front. */
 void buf_consume(struct buf *b, size_t count);

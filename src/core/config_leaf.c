@@ -118,7 +118,8 @@ static void config_leaf_keep_secret(struct config_loader *l, struct config_node 
                                     struct span bytes)
 {
     if (!config_table_admits(node->key, CONFIG_SECRET, (int64_t)bytes.len)) {
-        config_message_mismatch(l, node, bytes.len == 0 ? "an empty secret" : "a secret of another length");
+        config_message_mismatch(l, node,
+                                bytes.len == 0 ? "an empty secret" : "a secret of another length");
         return;
     }
     secret_init(&node->secret, bytes);
@@ -146,7 +147,7 @@ static err config_leaf_secret_file(struct config_loader *l, struct config_node *
     }
     if (info.is_world_readable) {
         config_message_add(l, node, "others can read %.*s (mode %04o); take that away: chmod o-r",
-                          SPAN_ARGS(path), info.mode);
+                           SPAN_ARGS(path), info.mode);
         return OK;
     }
     struct span secret = buf_span(&bytes);
@@ -165,21 +166,22 @@ static err config_leaf_secret(struct config_loader *l, struct config_node *node,
         return config_leaf_secret_file(l, node, span_skip(text, 5));
     if (l->is_world_readable && !is_reference && !config_expand_is_needed(written)) {
         config_message_add(l, node,
-                          "a secret stands in a file that others can read (mode %04o); use "
-                          "${NAME} or file:path, or take that away: chmod o-r",
-                          l->mode);
+                           "a secret stands in a file that others can read (mode %04o); use "
+                           "${NAME} or file:path, or take that away: chmod o-r",
+                           l->mode);
         return OK;
     }
     if (!config_leaf_is_clean(CONFIG_STRING, text)) {
-        config_message_mismatch(l, node, "a secret with control characters or bytes that are not UTF-8");
+        config_message_mismatch(l, node,
+                                "a secret with control characters or bytes that are not UTF-8");
         return OK;
     }
     config_leaf_keep_secret(l, node, text);
     return OK;
 }
 
-static err config_leaf_value(struct config_loader *l, struct config_node *node,
-                             struct span written, struct span text)
+static err config_leaf_value(struct config_loader *l, struct config_node *node, struct span written,
+                             struct span text)
 {
     int64_t number = 0;
     if (node->type == CONFIG_SECRET)
@@ -199,15 +201,14 @@ static err config_leaf_value(struct config_loader *l, struct config_node *node,
     return config_leaf_copy(l, text, &node->text);
 }
 
-err config_leaf_load(struct config_loader *l, struct config_node *node,
-                              struct span written)
+err config_leaf_load(struct config_loader *l, struct config_node *node, struct span written)
 {
     struct fault why = {0};
     struct buf text CLEANUP(buf_wipe);
     buf_init(&text, CONFIG_TEXT_BYTES_MAX);
     if (written.len > CONFIG_TEXT_BYTES_MAX) {
         config_message_add(l, node, "found %zu bytes; expected at most %d", written.len,
-                          CONFIG_TEXT_BYTES_MAX);
+                           CONFIG_TEXT_BYTES_MAX);
         return OK;
     }
     if (!config_expand_is_needed(written) || l->is_dry)
@@ -216,8 +217,10 @@ err config_leaf_load(struct config_loader *l, struct config_node *node,
     TRY(buf_reserve(&text, CONFIG_TEXT_BYTES_MAX));
     err outcome = config_expand(written, &text, &why);
     if (err_is(outcome, ERR_TOO_LARGE))
-        (void)fault_set(&why, ERR_TOO_LARGE, "found more than %d bytes after its variables were "
-                        "replaced", CONFIG_TEXT_BYTES_MAX);
+        (void)fault_set(&why, ERR_TOO_LARGE,
+                        "found more than %d bytes after its variables were "
+                        "replaced",
+                        CONFIG_TEXT_BYTES_MAX);
     if (!err_ok(outcome)) {
         config_message_add(l, node, "%s", why.text);
         return OK;

@@ -92,7 +92,7 @@ static void config_load_check_count(struct config_loader *l, const struct config
         return;
     config_table_range(node->key, expected);
     config_message_add(l, node, "found %u entries; expected %s%s", node->count,
-                      config_scalar_form(node->type), expected);
+                       config_scalar_form(node->type), expected);
 }
 
 static const char *config_load_kind_name(const struct config_yaml_node *y)
@@ -237,8 +237,8 @@ static err config_load_present(struct config_loader *l, struct config_node *node
                                const struct config_yaml_node *shown)
 {
     static const struct config_yaml_node nothing = {.kind = CONFIG_YAML_MAPPING};
-    bool is_mapping_type = node->type == CONFIG_GROUP || node->type == CONFIG_TABLE ||
-                           node->type == CONFIG_STRINGS;
+    bool is_mapping_type =
+        node->type == CONFIG_GROUP || node->type == CONFIG_TABLE || node->type == CONFIG_STRINGS;
     bool is_list_type = node->type == CONFIG_LIST || node->type == CONFIG_GROUPS;
     bool is_null = config_load_is_null(shown);
     enum config_yaml_kind wanted = is_mapping_type ? CONFIG_YAML_MAPPING

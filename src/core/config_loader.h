@@ -18,8 +18,8 @@ struct config_loader {
 };
 
 /* A fault at the node's place, its path in front. */
-void config_message_add(struct config_loader *l, const struct config_node *node,
-                        const char *format, ...) PRINTF_LIKE(3, 4);
+void config_message_add(struct config_loader *l, const struct config_node *node, const char *format,
+                        ...) PRINTF_LIKE(3, 4);
 /* A fault at the name of an entry of the file, the path of group and name in front. */
 void config_message_add_at_name(struct config_loader *l, const struct config_node *group,
                                 const struct config_yaml_node *entry, const char *format, ...)

@@ -41,8 +41,8 @@ static void config_message_put(struct config_loader *l, const struct config_plac
     l->is_failed = true;
 }
 
-void config_message_add(struct config_loader *l, const struct config_node *node,
-                        const char *format, ...)
+void config_message_add(struct config_loader *l, const struct config_node *node, const char *format,
+                        ...)
 {
     char path[CONFIG_PATH_TEXT_BYTES];
     char text[sizeof l->report->faults[0].text];

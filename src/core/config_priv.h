@@ -21,13 +21,13 @@ struct config_node {
     unsigned index; /* among the parent's children */
     bool is_set;
     bool is_off;
-    struct span name;             /* of an entry of TABLE or STRINGS */
+    struct span name;              /* of an entry of TABLE or STRINGS */
     const struct config_key *keys; /* of a group; the children stand in this order */
     struct config_node **children;
     unsigned count;
-    struct span text;    /* of every scalar but a secret */
-    int64_t number;      /* as config_int gives it; of a RATE its count; of a BOOL 0 or 1 */
-    uint64_t window_ms;  /* of a RATE */
+    struct span text;     /* of every scalar but a secret */
+    int64_t number;       /* as config_int gives it; of a RATE its count; of a BOOL 0 or 1 */
+    uint64_t window_ms;   /* of a RATE */
     struct secret secret; /* owned; wiped by the last unref */
     struct config_node *next_secret;
 };
@@ -36,7 +36,7 @@ struct config {
     uint32_t magic;
     atomic_uint refs;
     struct arena arena;
-    const char *path;             /* in the arena */
+    const char *path;              /* in the arena */
     const struct config_key *keys; /* of all tables together, in the arena */
     struct config_node *root;
     struct config_node *secrets; /* through next_secret */

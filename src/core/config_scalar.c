@@ -68,8 +68,12 @@ struct config_scalar_unit {
 
 /* From large to small: the format takes the first that divides. */
 static const struct config_scalar_unit config_scalar_sizes[] = {
-    {"tb", INT64_C(1) << 40}, {"gb", INT64_C(1) << 30}, {"mb", INT64_C(1) << 20},
-    {"kb", INT64_C(1) << 10}, {"b", 1},                 {NULL, 0},
+    {"tb", INT64_C(1) << 40},
+    {"gb", INT64_C(1) << 30},
+    {"mb", INT64_C(1) << 20},
+    {"kb", INT64_C(1) << 10},
+    {"b", 1},
+    {NULL, 0},
 };
 static const struct config_scalar_unit config_scalar_durations[] = {
     {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {NULL, 0},
@@ -79,8 +83,8 @@ static const struct config_scalar_unit config_scalar_windows[] = {
 };
 
 /* Sizes are written in many cases, 16KB or 16kb; in durations M could be taken for months. */
-static const struct config_scalar_unit *config_scalar_find_unit(
-    const struct config_scalar_unit *units, struct span name)
+static const struct config_scalar_unit *
+config_scalar_find_unit(const struct config_scalar_unit *units, struct span name)
 {
     bool is_any_case = units == config_scalar_sizes;
     for (; units->name != NULL; units++) {

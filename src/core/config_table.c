@@ -103,7 +103,8 @@ const char *config_table_near_choice(const char *const *choices, struct span fou
 struct config_table_bounds {
     int64_t min;
     int64_t max;
-    const char *unit; /* behind the numbers in words */
+    const char *before; /* in words, around the numbers */
+    const char *unit;
 };
 
 /* The bounds that a type has by nature. */
@@ -111,30 +112,30 @@ static struct config_table_bounds config_table_natural(enum config_type type)
 {
     switch (type) {
     case CONFIG_INT:
-        return (struct config_table_bounds){INT64_MIN, INT64_MAX, ""};
+        return (struct config_table_bounds){INT64_MIN, INT64_MAX, "", ""};
     case CONFIG_SIZE:
     case CONFIG_DURATION:
     case CONFIG_BOOL:
     case CONFIG_CHOICE:
-        return (struct config_table_bounds){0, INT64_MAX, ""};
+        return (struct config_table_bounds){0, INT64_MAX, "", ""};
     case CONFIG_RATE:
-        return (struct config_table_bounds){1, UINT32_MAX, " a window"};
+        return (struct config_table_bounds){1, UINT32_MAX, " with a count", ""};
     case CONFIG_PERCENT:
-        return (struct config_table_bounds){0, 10000, ""};
+        return (struct config_table_bounds){0, 10000, "", ""};
     case CONFIG_STRING:
-        return (struct config_table_bounds){0, CONFIG_TEXT_BYTES_MAX, " bytes"};
+        return (struct config_table_bounds){0, CONFIG_TEXT_BYTES_MAX, "", " bytes"};
     case CONFIG_FILE:
     case CONFIG_SECRET:
-        return (struct config_table_bounds){1, CONFIG_TEXT_BYTES_MAX, " bytes"};
+        return (struct config_table_bounds){1, CONFIG_TEXT_BYTES_MAX, "", " bytes"};
     case CONFIG_ADDRESS:
-        return (struct config_table_bounds){1, 65535, " as the port"};
+        return (struct config_table_bounds){1, 65535, " with a port", ""};
     case CONFIG_LIST:
     case CONFIG_GROUPS:
     case CONFIG_TABLE:
     case CONFIG_STRINGS:
-        return (struct config_table_bounds){0, CONFIG_NODES_MAX, " entries"};
+        return (struct config_table_bounds){0, CONFIG_NODES_MAX, "", " entries"};
     case CONFIG_GROUP:
-        return (struct config_table_bounds){0, 0, ""};
+        return (struct config_table_bounds){0, 0, "", ""};
     }
     must_fail("config type", __FILE__, __LINE__);
 }
@@ -168,12 +169,17 @@ void config_table_range(const struct config_key *row, char out[CONFIG_TABLE_RANG
     config_scalar_format(row->type, row->min, min);
     config_scalar_format(row->type, row->max, max);
     const char *unit = natural.unit;
+    if (row->min <= natural.min && row->max >= natural.max)
+        return;
     if (row->max >= natural.max)
-        (void)snprintf(out, CONFIG_TABLE_RANGE_BYTES, " of at least %s%s", min, unit);
+        (void)snprintf(out, CONFIG_TABLE_RANGE_BYTES, "%s of at least %s%s", natural.before, min,
+                       unit);
     else if (row->min <= natural.min)
-        (void)snprintf(out, CONFIG_TABLE_RANGE_BYTES, " of at most %s%s", max, unit);
+        (void)snprintf(out, CONFIG_TABLE_RANGE_BYTES, "%s of at most %s%s", natural.before, max,
+                       unit);
     else
-        (void)snprintf(out, CONFIG_TABLE_RANGE_BYTES, " from %s to %s%s", min, max, unit);
+        (void)snprintf(out, CONFIG_TABLE_RANGE_BYTES, "%s from %s to %s%s", natural.before, min,
+                       max, unit);
 }
 
 static bool config_table_has_keys(enum config_type type)

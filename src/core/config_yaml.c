@@ -196,8 +196,8 @@ static err config_yaml_take_scalar(struct config_yaml_builder *b, struct fy_even
     struct config_yaml_node *node = NULL;
     TRY(config_yaml_new(b, CONFIG_YAML_SCALAR, &node));
     TRY(config_yaml_copy(b, event->scalar.value, &node->text, &node->text_len));
-    node->is_plain = event->scalar.value == NULL ||
-                     fy_token_scalar_style(event->scalar.value) == FYSS_PLAIN;
+    node->is_plain =
+        event->scalar.value == NULL || fy_token_scalar_style(event->scalar.value) == FYSS_PLAIN;
     TRY(config_yaml_place(b, node));
     return config_yaml_set_anchor(b, anchor, node);
 }
@@ -259,13 +259,26 @@ static err config_yaml_take_value(struct config_yaml_builder *b, struct fy_event
         b, event->type == FYET_MAPPING_START ? CONFIG_YAML_MAPPING : CONFIG_YAML_LIST, anchor);
 }
 
-static err config_yaml_take(struct config_yaml_builder *b, struct fy_event *event)
+/* Events without a token stand where the last one stood. */
+static void config_yaml_locate(struct config_yaml_builder *b, struct fy_event *event)
 {
     const struct fy_mark *mark = fy_event_start_mark(event);
-    if (mark != NULL) {
-        b->line = (unsigned)mark->line + 1;
-        b->column = (unsigned)mark->column + 1;
-    }
+    if (mark == NULL)
+        return;
+    b->line = (unsigned)mark->line + 1;
+    b->column = (unsigned)mark->column + 1;
+    enum fy_scalar_style style =
+        event->type == FYET_SCALAR ? fy_token_scalar_style(event->scalar.value) : FYSS_PLAIN;
+    /* The token of a quoted scalar starts behind its quote, that of an alias behind its star. */
+    bool is_behind =
+        event->type == FYET_ALIAS || style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
+    if (is_behind && b->column > 1)
+        b->column--;
+}
+
+static err config_yaml_take(struct config_yaml_builder *b, struct fy_event *event)
+{
+    config_yaml_locate(b, event);
     switch (event->type) {
     case FYET_NONE:
     case FYET_STREAM_START:
@@ -342,6 +355,7 @@ err config_yaml_parse(struct span text, const char *file, struct config_yaml *ou
     if (parser != NULL && fy_parser_set_string(parser, text.len == 0 ? "" : text.at, text.len) == 0)
         outcome = config_yaml_run(&b, parser, diag);
     fy_parser_destroy(parser);
+    fy_diag_reset_error(diag); /* frees the errors that it collected; the last unref does not */
     fy_diag_unref(diag);
     return outcome;
 }

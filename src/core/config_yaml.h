@@ -7,7 +7,12 @@
 #include "core/arena.h"
 #include "core/config.h"
 
-enum config_yaml_kind { CONFIG_YAML_SCALAR, CONFIG_YAML_LIST, CONFIG_YAML_MAPPING, CONFIG_YAML_ALIAS };
+enum config_yaml_kind {
+    CONFIG_YAML_SCALAR,
+    CONFIG_YAML_LIST,
+    CONFIG_YAML_MAPPING,
+    CONFIG_YAML_ALIAS
+};
 
 struct config_yaml_node {
     enum config_yaml_kind kind;
@@ -24,8 +29,8 @@ struct config_yaml_node {
     struct config_yaml_node *last;
     struct config_yaml_node *next; /* sibling */
     unsigned count;
-    unsigned nodes;  /* with all below, each use of an alias counted anew */
-    unsigned height; /* 0: a scalar */
+    unsigned nodes;                 /* with all below, each use of an alias counted anew */
+    unsigned height;                /* 0: a scalar */
     struct config_yaml_node *older; /* all nodes of the tree */
 };
 

@@ -48,7 +48,8 @@ static void test_clock_formats_agree_with_the_calendar_of_the_system(void **stat
     struct random r;
     random_init_seeded(&r, 11);
     for (int i = 0; i < 20000; i++)
-        assert_formats_agree(random_below(&r, UINT64_C(18000000000)), (unsigned)random_below(&r, 1000));
+        assert_formats_agree(random_below(&r, UINT64_C(18000000000)),
+                             (unsigned)random_below(&r, 1000));
 }
 
 static void test_clock_fake_stands_still_until_advanced(void **state)

@@ -127,8 +127,8 @@ static void test_config_reads_routes_as_written(void **state)
 static void test_config_absent_keys_read_as_their_fallbacks(void **state)
 {
     (void)state;
-    static const char *const empties[] = {"", "# nothing\n", "---\n", "{}", "null\n",
-                                          "listen:\nroutes:\nupstreams:\n"};
+    static const char *const empties[] = {"",   "# nothing\n", "---\n",
+                                          "{}", "null\n",      "listen:\nroutes:\nupstreams:\n"};
     for (size_t i = 0; i < COUNT_OF(empties); i++) {
         CONFIG = load(empties[i]);
         const struct config_node *root = config_root(c);

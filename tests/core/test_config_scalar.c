@@ -114,11 +114,17 @@ static void test_percent_keeps_two_decimals(void **state)
 {
     (void)state;
     static const struct row rows[] = {
-        {"0", 0},       {"20", 2000},   {"20%", 2000}, {"12.5", 1250}, {"12.5%", 1250},
-        {"0.01", 1},    {"0.1", 10},    {"100", 10000}, {"99.99%", 9999}, {"150", 15000},
-        {"", BAD},      {"%", BAD},     {".5", BAD},   {"5.", BAD},    {"1.234", BAD},
-        {"-1", BAD},    {"1,5", BAD},   {"20 %", BAD}, {"20%%", BAD},  {"05", BAD},
-        {"1.-1", BAD},  {"99999999999999999999", BAD},
+        {"0", 0},         {"20", 2000},
+        {"20%", 2000},    {"12.5", 1250},
+        {"12.5%", 1250},  {"0.01", 1},
+        {"0.1", 10},      {"100", 10000},
+        {"99.99%", 9999}, {"150", 15000},
+        {"", BAD},        {"%", BAD},
+        {".5", BAD},      {"5.", BAD},
+        {"1.234", BAD},   {"-1", BAD},
+        {"1,5", BAD},     {"20 %", BAD},
+        {"20%%", BAD},    {"05", BAD},
+        {"1.-1", BAD},    {"99999999999999999999", BAD},
     };
     check(config_scalar_percent, rows, COUNT_OF(rows));
 }
@@ -130,15 +136,24 @@ static void test_rate_is_a_count_over_a_known_window(void **state)
         const char *text;
         struct config_rate rate; /* count 0: not allowed */
     } rows[] = {
-        {"10/s", {10, 1000}},         {"100/min", {100, 60000}},
-        {"20/h", {20, 3600000}},      {"1000/d", {1000, 86400000}},
-        {"4294967295/s", {UINT32_MAX, 1000}}, {"4294967296/s", {0, 0}},
-        {"0/s", {0, 0}},              {"10", {0, 0}},
-        {"10/", {0, 0}},              {"/s", {0, 0}},
-        {"10/m", {0, 0}},             {"10/S", {0, 0}},
-        {"10/s/s", {0, 0}},           {"10 /s", {0, 0}},
-        {"1.5/s", {0, 0}},            {"-1/s", {0, 0}},
-        {"10/5s", {0, 0}},            {"", {0, 0}},
+        {"10/s", {10, 1000}},
+        {"100/min", {100, 60000}},
+        {"20/h", {20, 3600000}},
+        {"1000/d", {1000, 86400000}},
+        {"4294967295/s", {UINT32_MAX, 1000}},
+        {"4294967296/s", {0, 0}},
+        {"0/s", {0, 0}},
+        {"10", {0, 0}},
+        {"10/", {0, 0}},
+        {"/s", {0, 0}},
+        {"10/m", {0, 0}},
+        {"10/S", {0, 0}},
+        {"10/s/s", {0, 0}},
+        {"10 /s", {0, 0}},
+        {"1.5/s", {0, 0}},
+        {"-1/s", {0, 0}},
+        {"10/5s", {0, 0}},
+        {"", {0, 0}},
         {"010/s", {0, 0}},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -203,8 +218,10 @@ static void test_address_limits_hold_at_their_edges(void **state)
         const char *after;
         bool is_allowed;
     } rows[] = {
-        {106, "unix:/", "", true},  {107, "unix:/", "", false}, /* sun_path: 107 and a NUL */
-        {63, "", ".com:80", true},  {64, "", ".com:80", false}, /* a label: 63 */
+        {106, "unix:/", "", true},
+        {107, "unix:/", "", false}, /* sun_path: 107 and a NUL */
+        {63, "", ".com:80", true},
+        {64, "", ".com:80", false}, /* a label: 63 */
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct buf b CLEANUP(buf_done);
@@ -232,12 +249,18 @@ static void test_format_is_the_inverse_in_the_largest_unit(void **state)
         int64_t value;
         const char *text;
     } rows[] = {
-        {CONFIG_DURATION, 0, "0"},          {CONFIG_DURATION, 250, "250ms"},
-        {CONFIG_DURATION, 5400000, "90m"},  {CONFIG_DURATION, 86400000, "1d"},
-        {CONFIG_DURATION, 1001, "1001ms"},  {CONFIG_SIZE, 16384, "16kb"},
-        {CONFIG_SIZE, 1048576, "1mb"},      {CONFIG_SIZE, 1000, "1000b"},
-        {CONFIG_SIZE, 0, "0"},              {CONFIG_PERCENT, 1250, "12.50%"},
-        {CONFIG_PERCENT, 2000, "20%"},      {CONFIG_INT, -5, "-5"},
+        {CONFIG_DURATION, 0, "0"},
+        {CONFIG_DURATION, 250, "250ms"},
+        {CONFIG_DURATION, 5400000, "90m"},
+        {CONFIG_DURATION, 86400000, "1d"},
+        {CONFIG_DURATION, 1001, "1001ms"},
+        {CONFIG_SIZE, 16384, "16kb"},
+        {CONFIG_SIZE, 1048576, "1mb"},
+        {CONFIG_SIZE, 1000, "1000b"},
+        {CONFIG_SIZE, 0, "0"},
+        {CONFIG_PERCENT, 1250, "12.50%"},
+        {CONFIG_PERCENT, 2000, "20%"},
+        {CONFIG_INT, -5, "-5"},
         {CONFIG_INT, INT64_MAX, "9223372036854775807"},
         {CONFIG_STRING, 64, "64"},
     };

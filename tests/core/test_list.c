@@ -14,7 +14,7 @@ static int digits_of(const struct list *l)
 {
     int forward = 0;
     int count = 0;
-    list_each(node, l) {
+    list_each (node, l) {
         forward = forward * 10 + container_of(node, struct item, node)->number;
         count++;
         assert_ptr_equal(node->next->prev, node);
@@ -103,7 +103,7 @@ static void test_list_each_safe_lets_the_body_remove(void **state)
     list_init(&l);
     for (size_t i = 0; i < COUNT_OF(items); i++)
         list_push_back(&l, &items[i].node);
-    list_each_safe(node, following, &l) {
+    list_each_safe (node, following, &l) {
         if (container_of(node, struct item, node)->number % 2 == 1)
             list_remove(node);
     }
