@@ -91,7 +91,7 @@ static void config_load_check_count(struct config_loader *l, const struct config
     if (config_table_admits(node->key, node->type, node->count))
         return;
     config_table_range(node->key, expected);
-    config_message_add(l, node, "found %u entries; expected %s%s", node->count,
+    config_message_add(l, node, "found %u entries; expected %s, %s", node->count,
                        config_scalar_form(node->type), expected);
 }
 

@@ -92,7 +92,8 @@ static void config_message_expect(const struct config_node *node, struct buf *ou
     } else {
         if (is_row)
             config_table_range(node->key, range);
-        (void)buf_printf(out, "%s%s", config_scalar_form(node->type), range);
+        (void)buf_printf(out, "%s%s%s", config_scalar_form(node->type),
+                         range[0] == '\0' ? "" : ", ", range);
     }
     if (is_row && node->key->is_optional)
         (void)buf_printf(out, ", or off");

@@ -119,7 +119,7 @@ static struct config_table_bounds config_table_natural(enum config_type type)
     case CONFIG_CHOICE:
         return (struct config_table_bounds){0, INT64_MAX, "", ""};
     case CONFIG_RATE:
-        return (struct config_table_bounds){1, UINT32_MAX, " with a count", ""};
+        return (struct config_table_bounds){1, UINT32_MAX, "count ", ""};
     case CONFIG_PERCENT:
         return (struct config_table_bounds){0, 10000, "", ""};
     case CONFIG_STRING:
@@ -128,7 +128,7 @@ static struct config_table_bounds config_table_natural(enum config_type type)
     case CONFIG_SECRET:
         return (struct config_table_bounds){1, CONFIG_TEXT_BYTES_MAX, "", " bytes"};
     case CONFIG_ADDRESS:
-        return (struct config_table_bounds){1, 65535, " with a port", ""};
+        return (struct config_table_bounds){1, 65535, "port ", ""};
     case CONFIG_LIST:
     case CONFIG_GROUPS:
     case CONFIG_TABLE:
@@ -163,7 +163,7 @@ void config_table_range(const struct config_key *row, char out[CONFIG_TABLE_RANG
     out[0] = '\0';
     if (!config_table_is_bounded(row)) {
         if (row->type == CONFIG_PERCENT)
-            (void)snprintf(out, CONFIG_TABLE_RANGE_BYTES, " from 0 to 100%%");
+            (void)snprintf(out, CONFIG_TABLE_RANGE_BYTES, "from 0 to 100%%");
         return;
     }
     config_scalar_format(row->type, row->min, min);
@@ -172,14 +172,12 @@ void config_table_range(const struct config_key *row, char out[CONFIG_TABLE_RANG
     if (row->min <= natural.min && row->max >= natural.max)
         return;
     if (row->max >= natural.max)
-        (void)snprintf(out, CONFIG_TABLE_RANGE_BYTES, "%s of at least %s%s", natural.before, min,
-                       unit);
+        (void)snprintf(out, CONFIG_TABLE_RANGE_BYTES, "%sat least %s%s", natural.before, min, unit);
     else if (row->min <= natural.min)
-        (void)snprintf(out, CONFIG_TABLE_RANGE_BYTES, "%s of at most %s%s", natural.before, max,
-                       unit);
+        (void)snprintf(out, CONFIG_TABLE_RANGE_BYTES, "%sat most %s%s", natural.before, max, unit);
     else
-        (void)snprintf(out, CONFIG_TABLE_RANGE_BYTES, "%s from %s to %s%s", natural.before, min,
-                       max, unit);
+        (void)snprintf(out, CONFIG_TABLE_RANGE_BYTES, "%sfrom %s to %s%s", natural.before, min, max,
+                       unit);
 }
 
 static bool config_table_has_keys(enum config_type type)
@@ -221,8 +219,7 @@ static const char *config_table_flaw(const struct config_key *row)
     return NULL;
 }
 
-/* "name: text", or with the lines of a longer text indented below the name. */
-static err config_table_write_entry(struct buf *yaml, const char *name, const char *text)
+err config_table_write_entry(struct buf *yaml, const char *name, const char *text)
 {
     TRY(buf_printf(yaml, "%s:", name));
     bool is_block = strchr(text, '\n') != NULL || span_starts(span_from(text), SPAN("- "));

@@ -15,7 +15,7 @@ bool config_table_is_name(struct span name); /* [A-Za-z0-9._-], 1 to CONFIG_NAME
 const char *config_table_near_key(const struct config_key *keys, struct span found);
 const char *config_table_near_choice(const char *const *choices, struct span found);
 
-/* The bounds of a row in words, " from 1s to 1h"; "" without bounds. For a container they count
+/* The bounds of a row in words, "from 1s to 1h"; "" without bounds. For a container they count
  * entries, for a text bytes, for an address ports. */
 #define CONFIG_TABLE_RANGE_BYTES 96
 void config_table_range(const struct config_key *row, char out[CONFIG_TABLE_RANGE_BYTES]);
@@ -25,3 +25,6 @@ bool config_table_admits(const struct config_key *row, enum config_type type, in
 /* Whether every row can work: names, help, choices, keys, bounds, and a fallback and an example
  * that the loader accepts. For the test of each part. ERR_INVALID with *why. */
 err config_table_validate(const struct config_key *const *tables, struct fault *why);
+
+/* Appends "name: text" as YAML, the lines of a longer text indented below the name. */
+err config_table_write_entry(struct buf *yaml, const char *name, const char *text);

@@ -8,7 +8,7 @@
 #pragma once
 #include "core/buf.h"
 
-#define JSON_DEPTH_MAX 32
+#define JSON_DEPTH_MAX 128
 
 struct json {
     struct buf *out; /* borrowed */

@@ -165,11 +165,13 @@ static void test_secret_file_that_others_can_read_is_an_error(void **state)
     (void)state;
     write_file("p.yaml", SPAN("admin_token: file:token\n"), 0644);
     write_file("token", SPAN("hunter2-hunter2\n"), 0644);
-    assert_fault(ERR_CONFIG, ":1:14: admin_token: others can read @/token (mode 0644); take that "
-                             "away: chmod o-r\n");
+    assert_fault(
+        ERR_CONFIG,
+        ":1:14: admin_token: others can read @/token (mode 0644); take that away: chmod o-r\n");
     write_file("token", SPAN("hunter2-hunter2\n"), 0604);
-    assert_fault(ERR_CONFIG, ":1:14: admin_token: others can read @/token (mode 0604); take that "
-                             "away: chmod o-r\n");
+    assert_fault(
+        ERR_CONFIG,
+        ":1:14: admin_token: others can read @/token (mode 0604); take that away: chmod o-r\n");
 }
 
 static void test_secret_file_that_is_missing_or_wrong_is_an_error(void **state)
@@ -180,10 +182,10 @@ static void test_secret_file_that_is_missing_or_wrong_is_an_error(void **state)
                  ":2:14: admin_token: cannot open @/token: No such file or directory\n");
     write_file("token", SPAN("\n"), 0600);
     assert_fault(ERR_CONFIG, ":2:14: admin_token: found an empty secret; expected a secret: text, "
-                             "${NAME} or file:path from 8 to 16 bytes\n");
+                             "${NAME} or file:path, from 8 to 16 bytes\n");
     write_file("token", SPAN("hunter2-hunter2-hunter2"), 0600);
     assert_fault(ERR_CONFIG, ":2:14: admin_token: found a secret of another length; expected a "
-                             "secret: text, ${NAME} or file:path from 8 to 16 bytes\n");
+                             "secret: text, ${NAME} or file:path, from 8 to 16 bytes\n");
     write_file("p.yaml", SPAN("admin_token: \"file:\"\n"), 0644);
     assert_fault(ERR_CONFIG, ":1:14: admin_token: behind \"file:\" must stand a path\n");
 }
@@ -196,9 +198,9 @@ static void test_secret_in_a_file_that_others_can_read_is_an_error(void **state)
     write_file("p.yaml", SPAN("admin_token: hunter2-hunter2\n"), 0640);
     assert_token("hunter2-hunter2");
     write_file("p.yaml", SPAN("admin_token: hunter2-hunter2\n"), 0644);
-    assert_fault(ERR_CONFIG, ":1:14: admin_token: a secret stands in a file that others can read "
-                             "(mode 0644); use ${NAME} or file:path, or take that away: chmod "
-                             "o-r\n");
+    assert_fault(ERR_CONFIG,
+                 ":1:14: admin_token: a secret stands in a file that others can read (mode 0644); "
+                 "use ${NAME} or file:path, or take that away: chmod o-r\n");
     assert_int_equal(setenv("PLIMSOLL_TEST_SECRET", "hunter2-hunter2", 1), 0);
     write_file("p.yaml", SPAN("admin_token: ${PLIMSOLL_TEST_SECRET}\n"), 0644);
     assert_token("hunter2-hunter2");

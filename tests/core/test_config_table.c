@@ -56,7 +56,7 @@ static void test_table_fallbacks_and_examples_must_load(void **state)
     (void)state;
     assert_flaw(ROW(.type = CONFIG_INT, .max = 5, .fallback = "5", .example = "0"), "");
     assert_flaw(ROW(.type = CONFIG_INT, .max = 5, .fallback = "6"),
-                "k: fallback \"6\": k: found \"6\"; expected a whole number from 0 to 5");
+                "k: fallback \"6\": k: found \"6\"; expected a whole number, from 0 to 5");
     assert_flaw(ROW(.type = CONFIG_DURATION, .example = "5"),
                 "k: example \"5\": k: found \"5\"; expected a duration such as 250ms, 2s, 5m, 1h "
                 "or 90d");
@@ -106,18 +106,18 @@ static void test_table_ranges_read_as_words(void **state)
         const char *expected;
     } rows[] = {
         {{.type = CONFIG_INT}, ""},
-        {{.type = CONFIG_INT, .min = 1, .max = 64}, " from 1 to 64"},
-        {{.type = CONFIG_INT, .min = 1, .max = INT64_MAX}, " of at least 1"},
-        {{.type = CONFIG_DURATION, .max = 60000}, " of at most 1m"},
-        {{.type = CONFIG_DURATION, .min = 1000, .max = 90000}, " from 1s to 90s"},
-        {{.type = CONFIG_SIZE, .min = 1024, .max = INT64_MAX}, " of at least 1kb"},
-        {{.type = CONFIG_PERCENT}, " from 0 to 100%"},
-        {{.type = CONFIG_PERCENT, .min = 50, .max = 1000}, " from 0.50% to 10%"},
-        {{.type = CONFIG_RATE, .min = 1, .max = 100}, " with a count of at most 100"},
-        {{.type = CONFIG_STRING, .min = 1, .max = 64}, " from 1 to 64 bytes"},
+        {{.type = CONFIG_INT, .min = 1, .max = 64}, "from 1 to 64"},
+        {{.type = CONFIG_INT, .min = 1, .max = INT64_MAX}, "at least 1"},
+        {{.type = CONFIG_DURATION, .max = 60000}, "at most 1m"},
+        {{.type = CONFIG_DURATION, .min = 1000, .max = 90000}, "from 1s to 90s"},
+        {{.type = CONFIG_SIZE, .min = 1024, .max = INT64_MAX}, "at least 1kb"},
+        {{.type = CONFIG_PERCENT}, "from 0 to 100%"},
+        {{.type = CONFIG_PERCENT, .min = 50, .max = 1000}, "from 0.50% to 10%"},
+        {{.type = CONFIG_RATE, .min = 1, .max = 100}, "count at most 100"},
+        {{.type = CONFIG_STRING, .min = 1, .max = 64}, "from 1 to 64 bytes"},
         {{.type = CONFIG_ADDRESS, .max = 65535}, ""},
-        {{.type = CONFIG_ADDRESS, .min = 1024, .max = 65535}, " with a port of at least 1024"},
-        {{.type = CONFIG_LIST, .min = 1, .max = 3}, " from 1 to 3 entries"},
+        {{.type = CONFIG_ADDRESS, .min = 1024, .max = 65535}, "port at least 1024"},
+        {{.type = CONFIG_LIST, .min = 1, .max = 3}, "from 1 to 3 entries"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char text[CONFIG_TABLE_RANGE_BYTES];
