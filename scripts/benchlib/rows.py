@@ -43,7 +43,7 @@ FLOOR = Row("floor", "floor: byte relay", "built:bench/bench_relay", ("@PORT@", 
 ROWS = [
     FLOOR,
     Row("plimsoll", "Plimsoll, all on", "built:plimsoll", ("serve", "--config", "@CONFIG@"),
-        "plimsoll.yaml.in", log="log/access*", has_duties=True),
+        "plimsoll.yaml.in", log="log/access-*.jsonl", has_duties=True),
     Row("nginx", "nginx bare", "nginx", _NGINX, "nginx.conf.in"),
     Row("nginx_alike", "nginx alike", "nginx", _NGINX, "nginx_alike.conf.in", log="access.log",
         has_duties=True),

@@ -82,9 +82,12 @@ class Server:
             template = (ROOT / "bench/peers" / self.row.template).read_text(encoding="utf-8")
             (self.folder / "config").write_text(self._fill(template), encoding="utf-8")
         self.folder.chmod(0o755)
+        logs = self.folder / "log"
+        logs.mkdir()
         user = ordinary_user()
         if user is not None:
             os.chown(self.folder, user, -1)
+            os.chown(logs, user, -1)
         return [str(program), *map(self._fill, self.row.arguments)]
 
     def _spawn(self, argv: list[str]) -> None:
