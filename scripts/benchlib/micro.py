@@ -34,13 +34,15 @@ class Micro:
     ns_max: float
 
 
+def sources() -> list[Path]:
+    return sorted(path for path in (ROOT / "bench").glob("*.c") if path.name not in NOT_MICRO)
+
+
 def operations() -> list[tuple[str, list[str]]]:
     """Name and command of each; the number of times is to be appended."""
     found = []
-    for source in sorted((ROOT / "bench").glob("*.c")):
+    for source in sources():
         path = BUILT / "bench" / f"bench_{source.stem}"
-        if source.name in NOT_MICRO:
-            continue
         if '#include "micro.h"' not in source.read_text(encoding="utf-8"):
             found.append((source.stem, [str(path)]))
             continue

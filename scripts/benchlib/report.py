@@ -77,7 +77,7 @@ def process_lines(all_figures: dict[str, Figures]) -> list[str]:
 
 def micro_lines(micros: list[Micro]) -> list[str]:
     return _table(["operation", "instructions", "ns"],
-                  [[m.name, f"{m.instructions:,.0f}", f"{m.ns:,.0f} ({m.ns_min:,.0f}-{m.ns_max:,.0f})"]
+                  [[m.name, f"{m.instructions:,.0f}", _span([m.ns_min, m.ns, m.ns_max], 1)]
                    for m in micros])
 
 
