@@ -99,7 +99,7 @@ static unsigned balance_draw(const struct balance_set *set,
             return index;
         left -= set->members[index].weight;
     }
-    must(!"the weights of the candidates do not add up");
+    must(false); /* the candidates' weights add up to candidates->weight */
     return 0;
 }
 

@@ -296,7 +296,7 @@ uint64_t breaker_retry_after_ms(const struct breaker *b, uint64_t now_ms)
         return wait_ms < BREAKER_BUSY_MS ? wait_ms : BREAKER_BUSY_MS;
     }
     }
-    must(!"a state outside of the enum");
+    must(false); /* the word holds no other state */
     return 0;
 }
 
