@@ -14,6 +14,41 @@ static struct tls_tickets *tls_test_tickets;
 static struct tls_context *tls_test_server;
 static struct tls_context *tls_test_client;
 
+/* What OpenSSL holds, counted where it asks for it; each block knows its size. */
+#define TLS_TEST_HEADER 16
+static size_t tls_test_held;
+
+static void *tls_test_realloc(void *block, size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    void *start = block == NULL ? NULL : (char *)block - TLS_TEST_HEADER;
+    size_t before = 0;
+    if (start != NULL)
+        memcpy(&before, start, sizeof before);
+    must(err_ok(mem_try_resize(&start, size_add(size, TLS_TEST_HEADER))));
+    memcpy(start, &size, sizeof size);
+    tls_test_held += size - before;
+    return (char *)start + TLS_TEST_HEADER;
+}
+
+static void *tls_test_malloc(size_t size, const char *file, int line)
+{
+    return tls_test_realloc(NULL, size, file, line);
+}
+
+static void tls_test_free(void *block, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    size_t size;
+    if (block == NULL)
+        return;
+    memcpy(&size, (char *)block - TLS_TEST_HEADER, sizeof size);
+    tls_test_held -= size;
+    mem_free((char *)block - TLS_TEST_HEADER);
+}
+
 static int tls_test_setup(void **state)
 {
     (void)state;
@@ -288,6 +323,32 @@ static void test_tls_session_holds_no_buffer_when_idle(void **state)
     assert_int_equal(tls_session_kept_bytes(pair.server), 0);
     assert_int_equal(tls_session_output(pair.server).len, 0);
     assert_null(tls_session_output(pair.server).at);
+}
+
+static void test_tls_session_idle_connection_takes_at_most_16_kib(void **state)
+{
+    (void)state;
+    enum { COUNT = 64 };
+    struct tls_session *idle[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        struct tls_fixture_pair pair;
+        tls_fixture_pair_init(&pair, tls_test_client, tls_test_server, "shop.example", NULL);
+        assert_true(err_ok(tls_fixture_pump(pair.client, pair.server, SIZE_MAX / 2)));
+        tls_test_say(pair.client, "GET / HTTP/1.1");
+        assert_true(err_ok(tls_fixture_move(pair.client, pair.server, SIZE_MAX / 2)));
+        tls_test_hear(pair.server, "GET / HTTP/1.1");
+        tls_test_say(pair.server, "HTTP/1.1 200 OK");
+        assert_true(err_ok(tls_fixture_move(pair.server, pair.client, SIZE_MAX / 2)));
+        tls_session_free(pair.client);
+        idle[i] = pair.server;
+    }
+    size_t with_all = tls_test_held;
+    for (size_t i = 0; i < COUNT; i++)
+        tls_session_free(idle[i]);
+    size_t each = (with_all - tls_test_held) / COUNT;
+    print_message("idle TLS 1.3 session: %zu bytes in OpenSSL\n", each);
+    /* The session itself adds a few hundred. */
+    assert_in_range(each, 1024, 15 * 1024);
 }
 
 static void tls_test_expect_refusal(const char *name, const char *text)
@@ -589,6 +650,7 @@ static void test_tls_session_random_garbage_fails(void **state)
 
 int main(void)
 {
+    must(CRYPTO_set_mem_functions(tls_test_malloc, tls_test_realloc, tls_test_free) == 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tls_session_talks_whole_and_byte_by_byte),
         cmocka_unit_test(test_tls_session_describes_what_was_agreed),
@@ -599,6 +661,7 @@ int main(void)
         cmocka_unit_test(test_tls_session_input_kept_is_limited),
         cmocka_unit_test(test_tls_session_close_notify_ends_each_direction),
         cmocka_unit_test(test_tls_session_holds_no_buffer_when_idle),
+        cmocka_unit_test(test_tls_session_idle_connection_takes_at_most_16_kib),
         cmocka_unit_test(test_tls_session_client_refuses_another_name),
         cmocka_unit_test(test_tls_session_client_needs_a_name_to_verify),
         cmocka_unit_test(test_tls_session_client_refuses_an_unknown_issuer),
