@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cmocka_all.h"
 
+#include "core/fault_point.h"
 #include "core/random.h"
 #include "wire/tls_fixture.h"
 #include "wire/tls_priv.h"
@@ -18,23 +19,15 @@ static struct tls_context *tls_test_client;
 #define TLS_TEST_HEADER 16
 static size_t tls_test_held;
 
-static void *tls_test_realloc(void *block, size_t size, const char *file, int line)
+/* Not by mem_try_resize: the fault loop below is about our own allocations. */
+static void *tls_test_malloc(size_t size, const char *file, int line)
 {
     (void)file;
     (void)line;
-    void *start = block == NULL ? NULL : (char *)block - TLS_TEST_HEADER;
-    size_t before = 0;
-    if (start != NULL)
-        memcpy(&before, start, sizeof before);
-    must(err_ok(mem_try_resize(&start, size_add(size, TLS_TEST_HEADER))));
+    char *start = mem_alloc_raw(size_add(size, TLS_TEST_HEADER));
     memcpy(start, &size, sizeof size);
-    tls_test_held += size - before;
-    return (char *)start + TLS_TEST_HEADER;
-}
-
-static void *tls_test_malloc(size_t size, const char *file, int line)
-{
-    return tls_test_realloc(NULL, size, file, line);
+    tls_test_held += size;
+    return start + TLS_TEST_HEADER;
 }
 
 static void tls_test_free(void *block, const char *file, int line)
@@ -47,6 +40,18 @@ static void tls_test_free(void *block, const char *file, int line)
     memcpy(&size, (char *)block - TLS_TEST_HEADER, sizeof size);
     tls_test_held -= size;
     mem_free((char *)block - TLS_TEST_HEADER);
+}
+
+static void *tls_test_realloc(void *block, size_t size, const char *file, int line)
+{
+    size_t before = 0;
+    void *moved = tls_test_malloc(size, file, line);
+    if (block != NULL)
+        memcpy(&before, (char *)block - TLS_TEST_HEADER, sizeof before);
+    if (before > 0)
+        memcpy(moved, block, before < size ? before : size);
+    tls_test_free(block, file, line);
+    return moved;
 }
 
 static int tls_test_setup(void **state)
@@ -626,6 +631,61 @@ static void test_tls_session_truncation_is_never_taken_for_an_end(void **state)
     }
 }
 
+/* A whole connection; each step may fail, none may lie or leak. Returns whether all went well. */
+static bool tls_test_whole_life(void)
+{
+    struct tls_fixture_pair pair CLEANUP(tls_fixture_pair_done) = {0};
+    char text[] = "hello";
+    size_t taken;
+    struct iovec pieces[] = {{text, 2}, {text + 2, 3}};
+    struct tls_session_options options = {
+        .context = tls_test_client, .server_name = SPAN("shop.example"), .keeps_ticket = true};
+    if (!err_ok(tls_session_new(&options, &pair.client)))
+        return false;
+    options = (struct tls_session_options){.context = tls_test_server};
+    if (!err_ok(tls_session_new(&options, &pair.server)))
+        return false;
+    if (!err_ok(tls_fixture_pump(pair.client, pair.server, 50)))
+        return false;
+    if (!tls_session_is_established(pair.server))
+        return false;
+    struct tls_session_info info;
+    tls_session_describe(pair.server, &info);
+    if (info.server_name.len == 0 ||
+        !err_ok(tls_session_write(pair.client, pieces, COUNT_OF(pieces), &taken)) ||
+        !err_ok(tls_fixture_move(pair.client, pair.server, 10)))
+        return false;
+    char heard[16];
+    if (!err_is(tls_fixture_read_all(pair.server, heard, sizeof heard, &taken), ERR_AGAIN))
+        return false;
+    assert_int_equal(taken, 5);
+    if (!err_is(tls_fixture_read_all(pair.client, heard, sizeof heard, &taken), ERR_AGAIN))
+        return false;
+    struct tls_session_ticket *ticket = tls_session_take_ticket(pair.client);
+    tls_session_ticket_free(ticket);
+    return ticket != NULL;
+}
+
+static void test_tls_session_survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    static const char *const prefixes[] = {"mem.", "tls."};
+    for (size_t p = 0; p < COUNT_OF(prefixes); p++)
+        for (int is_persistent = 0; is_persistent < 2; is_persistent++)
+            for (unsigned nth = 1;; nth++) {
+                fault_point_arm(prefixes[p], nth, is_persistent == 1);
+                bool is_well = tls_test_whole_life();
+                unsigned fired = fault_point_fired();
+                fault_point_disarm();
+                assert_true(nth < 10000);
+                if (fired > 0)
+                    continue;
+                assert_true(is_well);
+                assert_true(nth > 1);
+                break;
+            }
+}
+
 static void test_tls_session_random_garbage_fails(void **state)
 {
     (void)state;
@@ -675,6 +735,7 @@ int main(void)
         cmocka_unit_test(test_tls_session_a_changed_byte_is_an_error_and_no_crash),
         cmocka_unit_test(test_tls_session_truncation_is_never_taken_for_an_end),
         cmocka_unit_test(test_tls_session_random_garbage_fails),
+        cmocka_unit_test(test_tls_session_survives_every_failed_allocation),
     };
     return cmocka_run_group_tests(tests, tls_test_setup, tls_test_teardown);
 }
