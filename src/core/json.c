@@ -217,3 +217,9 @@ err json_escape(struct buf *out, struct span s)
     }
     return OK;
 }
+
+void json_value(struct json *j, struct span value)
+{
+    json_separate(j);
+    json_raw(j, value.at, value.len);
+}

@@ -39,5 +39,8 @@ void json_null(struct json *j);
 /* Milliseconds with three decimals out of nanoseconds: 1234567 -> 1.235. */
 void json_ms_of_ns(struct json *j, uint64_t ns);
 
+/* A value that is already JSON; written as it is. */
+void json_value(struct json *j, struct span value);
+
 /* Appends the escaped form of s without quotes. */
 err json_escape(struct buf *out, struct span s);

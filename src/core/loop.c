@@ -46,7 +46,7 @@ static void loop_on_prepare(uv_prepare_t *handle)
 {
     struct loop *l = OBJ(loop, LOOP_MAGIC, handle->data);
     timer_run_due(l);
-    list_each_safe(node, next, &l->hooks) {
+    list_each_safe (node, next, &l->hooks) {
         struct loop_hook *hook = container_of(node, struct loop_hook, node);
         hook->run(hook);
     }
@@ -96,6 +96,7 @@ void loop_free(struct loop *l)
     random_done(&l->random);
     must(pthread_mutex_destroy(&l->mailbox_lock) == 0);
     mem_free(l->heap);
+    mem_free(l->scratch);
     l->magic = 0;
     mem_free(l);
 }
@@ -175,6 +176,13 @@ struct arena_pool *loop_arenas(struct loop *l)
 unsigned loop_index(const struct loop *l)
 {
     return l->index;
+}
+
+char *loop_scratch(struct loop *l)
+{
+    if (l->scratch == NULL)
+        l->scratch = mem_alloc_raw(LOOP_SCRATCH_BYTES);
+    return l->scratch;
 }
 
 const struct clock *loop_clock(const struct loop *l)

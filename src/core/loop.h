@@ -45,6 +45,9 @@ static inline uint64_t loop_now_ms(struct loop *l)
 struct random *loop_random(struct loop *l);
 struct arena_pool *loop_arenas(struct loop *l);
 unsigned loop_index(const struct loop *l);
+/* Room that whoever runs on the loop may use until it returns; nothing stays in it. */
+#define LOOP_SCRATCH_BYTES 32768
+char *loop_scratch(struct loop *l);
 const struct clock *loop_clock(const struct loop *l);
 /* Nanoseconds spent since the current turn began: how late the next event will be served. */
 uint64_t loop_lag_ns(struct loop *l);

@@ -34,6 +34,7 @@ struct loop {
     uint64_t wake_ms; /* when `wake` ends the wait; 0 = not started */
 
     struct list hooks;
+    char *scratch; /* owned, made on first use */
 
     pthread_mutex_t mailbox_lock;
     struct list mailbox; /* under mailbox_lock */

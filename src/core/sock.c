@@ -67,7 +67,8 @@ void sock_watch(struct sock *s, unsigned events)
     if (s->watched == events)
         return;
     s->watched = events;
-    int wanted = ((events & SOCK_READ) ? UV_READABLE : 0) | ((events & SOCK_WRITE) ? UV_WRITABLE : 0);
+    int wanted =
+        ((events & SOCK_READ) ? UV_READABLE : 0) | ((events & SOCK_WRITE) ? UV_WRITABLE : 0);
     if (wanted == 0)
         must(uv_poll_stop(&s->poll) == 0);
     else

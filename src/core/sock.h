@@ -23,12 +23,13 @@ struct sock;
  * follows tells what happened. */
 typedef void (*sock_fn)(void *owner, unsigned events);
 
-/* Takes over a connected or listening descriptor. */
+/* Takes over a connected or listening socket, or another pollable descriptor (then only
+ * sock_watch, sock_fd and sock_close apply). */
 struct sock *sock_adopt(struct loop *l, int fd, sock_fn on_event, void *owner);
 
 struct sock_listen_options {
     int backlog;
-    bool is_shared;    /* SO_REUSEPORT: one listener per loop on the same address */
+    bool is_shared;     /* SO_REUSEPORT: one listener per loop on the same address */
     unsigned unix_mode; /* permission bits of a Unix socket */
 };
 /* ERR_IO with *why on failure (address in use, permission, ...). An old Unix socket file that

@@ -11,8 +11,8 @@
 struct worker_pool;
 
 struct worker_job {
-    struct message message; /* first; used for the way home */
-    struct loop *home;      /* whose thread runs `finished` */
+    struct message message;                   /* first; used for the way home */
+    struct loop *home;                        /* whose thread runs `finished` */
     void (*run)(struct worker_job *job);      /* on a worker; may block */
     void (*finished)(struct worker_job *job); /* on home's thread */
 };
