@@ -99,7 +99,7 @@ static unsigned balance_draw(const struct balance_set *set,
             return index;
         left -= set->members[index].weight;
     }
-    must(false); /* the candidates' weights add up to candidates->weight */
+    must(!"the weights of the candidates do not add up");
     return 0;
 }
 
@@ -124,7 +124,7 @@ err balance_next(struct balance *b, const struct balance_set *set, struct balanc
     struct balance_candidates candidates;
     unsigned class = BALANCE_UP_UNTRIED;
     do {
-        balance_collect(set, tried, (enum balance_class)class, now_ms, &candidates);
+        balance_collect(set, tried, (enum balance_class) class, now_ms, &candidates);
     } while (candidates.count == 0 && ++class < BALANCE_CLASS_COUNT);
     if (candidates.count == 0)
         return FAIL(NO_UPSTREAM);

@@ -73,8 +73,8 @@ static const unsigned breaker_successors[] = {
     [BREAKER_CLOSED] = BREAKER_TO(OPEN) | BREAKER_TO(FORCED_OPEN) | BREAKER_TO(FORCED_CLOSED),
     [BREAKER_OPEN] = BREAKER_TO(HALF_OPEN) | BREAKER_TO(CLOSED) | BREAKER_TO(FORCED_OPEN) |
                      BREAKER_TO(FORCED_CLOSED),
-    [BREAKER_HALF_OPEN] = BREAKER_TO(OPEN) | BREAKER_TO(CLOSED) | BREAKER_TO(FORCED_OPEN) |
-                          BREAKER_TO(FORCED_CLOSED),
+    [BREAKER_HALF_OPEN] =
+        BREAKER_TO(OPEN) | BREAKER_TO(CLOSED) | BREAKER_TO(FORCED_OPEN) | BREAKER_TO(FORCED_CLOSED),
     [BREAKER_FORCED_OPEN] = BREAKER_TO(CLOSED) | BREAKER_TO(FORCED_CLOSED),
     [BREAKER_FORCED_CLOSED] = BREAKER_TO(CLOSED) | BREAKER_TO(FORCED_OPEN),
 };
@@ -148,8 +148,8 @@ static bool breaker_enter(struct breaker *b, uint64_t from_word, enum breaker_st
     } else if (state == BREAKER_CLOSED) {
         /* Buckets before this one do not count any more; this one starts empty. */
         uint64_t slot = now_ms / b->bucket_ms;
-        atomic_store_explicit(&b->buckets[slot % BREAKER_BUCKETS],
-                              breaker_bucket_epoch(slot) << 51, memory_order_relaxed);
+        atomic_store_explicit(&b->buckets[slot % BREAKER_BUCKETS], breaker_bucket_epoch(slot) << 51,
+                              memory_order_relaxed);
         to.value = now_ms;
     }
     if (!atomic_compare_exchange_strong_explicit(&b->word, &from_word, breaker_pack(to),
@@ -248,8 +248,7 @@ err breaker_allow(struct breaker *b, uint64_t now_ms, struct breaker_permit *out
         (void)breaker_enter(b, word, BREAKER_HALF_OPEN, now_ms); /* or another thread did */
         w = breaker_load(b, &word);
     }
-    if (w.state == BREAKER_HALF_OPEN &&
-        err_ok(breaker_lease(b, w.generation, now_ms, out)))
+    if (w.state == BREAKER_HALF_OPEN && err_ok(breaker_lease(b, w.generation, now_ms, out)))
         return OK;
     atomic_fetch_add_explicit(&b->refused_count, 1, memory_order_relaxed);
     return FAIL(BREAKER_OPEN);
@@ -296,7 +295,7 @@ uint64_t breaker_retry_after_ms(const struct breaker *b, uint64_t now_ms)
         return wait_ms < BREAKER_BUSY_MS ? wait_ms : BREAKER_BUSY_MS;
     }
     }
-    must(false); /* the word holds no other state */
+    must(!"a state outside of the enum");
     return 0;
 }
 
@@ -312,8 +311,8 @@ static struct breaker_sums breaker_sum(const struct breaker *b, struct breaker_w
         first = closed > first ? closed : first;
     }
     for (uint64_t slot = first; slot <= last; slot++) {
-        uint64_t bucket = atomic_load_explicit(&b->buckets[slot % BREAKER_BUCKETS],
-                                               memory_order_relaxed);
+        uint64_t bucket =
+            atomic_load_explicit(&b->buckets[slot % BREAKER_BUCKETS], memory_order_relaxed);
         if (bucket >> 51 != breaker_bucket_epoch(slot))
             continue;
         sums.volume += bucket >> 34 & BREAKER_COUNT_MAX;
@@ -407,8 +406,7 @@ static void breaker_record_probe(struct breaker *b, uint32_t generation, bool is
             next.value = value;
             uint64_t expected = word;
             if (atomic_compare_exchange_strong_explicit(&b->word, &expected, breaker_pack(next),
-                                                        memory_order_acq_rel,
-                                                        memory_order_relaxed))
+                                                        memory_order_acq_rel, memory_order_relaxed))
                 return;
         }
         w = breaker_load(b, &word);

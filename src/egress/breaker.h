@@ -88,17 +88,17 @@ struct breaker_permit {
 struct breaker {
     uint32_t magic;
     struct breaker_options options;
-    uint64_t bucket_ms; /* window_ms / BREAKER_WINDOW_BUCKETS */
-    uint64_t seed;      /* of the jitter */
+    uint64_t bucket_ms;                /* window_ms / BREAKER_WINDOW_BUCKETS */
+    uint64_t seed;                     /* of the jitter */
     struct breaker_observer *observer; /* borrowed; may be NULL */
     struct span name; /* of the upstream, for the observer; set behind breaker_init, borrowed */
-    char apart[64]; /* keeps what changes off the cache line of what is only read */
+    char apart[64];   /* keeps what changes off the cache line of what is only read */
     _Atomic uint64_t word; /* state, failed probe rounds, generation, time or results */
     _Atomic uint64_t since_ms;
     _Atomic uint64_t opened_count;
     _Atomic uint64_t refused_count;
-    _Atomic uint64_t last_slot;    /* of the latest report */
-    _Atomic uint32_t is_troubled;  /* the window holds a failed or slow call */
+    _Atomic uint64_t last_slot;   /* of the latest report */
+    _Atomic uint32_t is_troubled; /* the window holds a failed or slow call */
     char apart_leases[64];
     _Atomic uint64_t leases[BREAKER_PROBE_MAX];
     _Atomic uint64_t buckets[BREAKER_BUCKETS];

@@ -25,9 +25,12 @@ static const char *const retry_texts[] = {
 };
 
 /* What a try without a response may have failed of and be repeated for. */
-static const enum err_code retry_failures[] = {ERR_UPSTREAM_CONNECT, ERR_UPSTREAM_CLOSED,
-                                               ERR_UPSTREAM_TIMEOUT, ERR_BAD_UPSTREAM,
-                                               ERR_IO,               ERR_CLOSED,
+static const enum err_code retry_failures[] = {ERR_UPSTREAM_CONNECT,
+                                               ERR_UPSTREAM_CLOSED,
+                                               ERR_UPSTREAM_TIMEOUT,
+                                               ERR_BAD_UPSTREAM,
+                                               ERR_IO,
+                                               ERR_CLOSED,
                                                ERR_TLS};
 
 err retry_policy_validate(const struct retry_policy *policy, struct fault *why)
@@ -98,8 +101,8 @@ static int64_t retry_budget_sum(const struct retry_budget *budget, uint64_t now_
                   (int64_t)budget->options.ttl_ms / 1000;
     uint64_t last = now_ms / budget->slot_ms;
     for (uint64_t back = 0; back < RETRY_TTL_SLOTS && back <= last; back++) {
-        uint64_t word = atomic_load_explicit(&budget->slots[(last - back) % RETRY_SLOTS],
-                                             memory_order_acquire);
+        uint64_t word =
+            atomic_load_explicit(&budget->slots[(last - back) % RETRY_SLOTS], memory_order_acquire);
         if (word >> RETRY_BALANCE_BITS == retry_epoch(last - back))
             sum += retry_balance(word);
     }

@@ -25,10 +25,8 @@ struct retry_policy {
 };
 
 #define RETRY_POLICY_DEFAULT                                                                       \
-    ((struct retry_policy){.tries_max = 3,                                                         \
-                           .base_ms = 25,                                                          \
-                           .cap_ms = 1000,                                                         \
-                           .statuses = {502, 503, 504}})
+    ((struct retry_policy){                                                                        \
+        .tries_max = 3, .base_ms = 25, .cap_ms = 1000, .statuses = {502, 503, 504}})
 
 /* Retries may be a share of requests plus a reserve a second, over the last `ttl_ms`. */
 struct retry_budget_options {
@@ -51,35 +49,35 @@ struct retry_budget {
 /* X(name, text for people and metrics) */
 #define RETRY_REASON_TABLE(X)                                                                      \
     X(AGAIN, "retry")                                                                              \
-    X(NOT_RETRYABLE, "not-retryable")          /* the outcome is an answer */                      \
-    X(RESPONSE_STARTED, "response-started")    /* the client has bytes of it */                    \
-    X(TRIES, "tries")                          /* all allowed tries were made */                   \
-    X(METHOD, "method")                        /* it may have had its effect, not idempotent */   \
-    X(BODY, "body")                            /* the request body is gone */                      \
-    X(DEADLINE, "deadline")                    /* the wait would pass the deadline */              \
-    X(BUDGET, "budget")                        /* too many retries already */
+    X(NOT_RETRYABLE, "not-retryable")       /* the outcome is an answer */                         \
+    X(RESPONSE_STARTED, "response-started") /* the client has bytes of it */                       \
+    X(TRIES, "tries")                       /* all allowed tries were made */                      \
+    X(METHOD, "method")                     /* it may have had its effect, not idempotent */       \
+    X(BODY, "body")                         /* the request body is gone */                         \
+    X(DEADLINE, "deadline")                 /* the wait would pass the deadline */                 \
+    X(BUDGET, "budget")                     /* too many retries already */
 
 enum retry_reason {
 #define X(name, text) RETRY_##name,
     RETRY_REASON_TABLE(X)
 #undef X
-    RETRY_REASON_COUNT
+        RETRY_REASON_COUNT
 };
 
 /* What is known when a try has failed. */
 struct retry_try {
-    unsigned tries_made;            /* this one included */
+    unsigned tries_made; /* this one included */
     enum http_method method;
-    bool has_idempotency_key;       /* Idempotency-Key was sent: POST and PATCH may be repeated */
-    bool is_sent;                   /* the target may have seen the request; false after a failed
-                                     * connect, REFUSED_STREAM, 421 or 425 */
-    bool is_response_started;       /* a byte of the response went to the client */
-    bool is_body_replayable;        /* there was no body, or all of it is kept */
-    bool has_other_target;          /* the next try goes elsewhere: no need to wait for this one */
-    unsigned status;                /* of the response; 0 = there was none */
-    enum err_code failure;          /* when there was none */
-    uint64_t retry_after_ms;        /* of the response; 0 = none */
-    uint64_t deadline_ms;           /* monotonic; spans all tries and waits */
+    bool has_idempotency_key; /* Idempotency-Key was sent: POST and PATCH may be repeated */
+    bool is_sent;             /* the target may have seen the request; false after a failed
+                               * connect, REFUSED_STREAM, 421 or 425 */
+    bool is_response_started; /* a byte of the response went to the client */
+    bool is_body_replayable;  /* there was no body, or all of it is kept */
+    bool has_other_target;    /* the next try goes elsewhere: no need to wait for this one */
+    unsigned status;          /* of the response; 0 = there was none */
+    enum err_code failure;    /* when there was none */
+    uint64_t retry_after_ms;  /* of the response; 0 = none */
+    uint64_t deadline_ms;     /* monotonic; spans all tries and waits */
 };
 
 struct retry_verdict {

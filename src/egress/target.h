@@ -26,7 +26,7 @@ enum target_state {
 #define X(name, text) TARGET_##name,
     TARGET_STATE_TABLE(X)
 #undef X
-    TARGET_STATE_COUNT
+        TARGET_STATE_COUNT
 };
 
 struct target_outlier_options {
@@ -55,10 +55,10 @@ struct target {
     atomic_uint failures_in_a_row;
     _Atomic uint64_t ejected_until_ms;
     _Atomic uint64_t paused_until_ms;
-    atomic_uint ejections;   /* recent ones; each eject_ms of good conduct forgives one */
-    atomic_uint checks;      /* see target.c: down bit and the run of equal results */
+    atomic_uint ejections; /* recent ones; each eject_ms of good conduct forgives one */
+    atomic_uint checks;    /* see target.c: down bit and the run of equal results */
     atomic_bool is_draining;
-    atomic_uint latency_us;  /* exponentially weighted, newest counts 1/8 */
+    atomic_uint latency_us; /* exponentially weighted, newest counts 1/8 */
     _Atomic uint64_t tries;
     _Atomic uint64_t failures;
     _Atomic uint64_t connect_failures;
@@ -70,8 +70,8 @@ struct target {
 /* For status pages and metrics. */
 struct target_view {
     enum target_state state;
-    const char *reason;    /* static text: why it is not up; "" when it is */
-    uint64_t until_ms;     /* EJECTED, PAUSED: monotonic end; otherwise 0 */
+    const char *reason; /* static text: why it is not up; "" when it is */
+    uint64_t until_ms;  /* EJECTED, PAUSED: monotonic end; otherwise 0 */
     unsigned in_flight;
     unsigned failures_in_a_row;
     unsigned check_run;    /* equal check results in a row */

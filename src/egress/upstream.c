@@ -16,8 +16,8 @@
 
 /* An entry of the registry's maps; the key must live as long as it. */
 struct upstream_known {
-    struct span key;                /* owned */
-    struct target *target;          /* one of the two, a reference */
+    struct span key;       /* owned */
+    struct target *target; /* one of the two, a reference */
     struct upstream_shared *shared;
 };
 
@@ -87,8 +87,7 @@ void upstream_registry_done(struct upstream_registry *registry)
 
 static bool upstream_known_is_idle(const struct upstream_known *known)
 {
-    const atomic_uint *refs =
-        known->target != NULL ? &known->target->refs : &known->shared->refs;
+    const atomic_uint *refs = known->target != NULL ? &known->target->refs : &known->shared->refs;
     return atomic_load_explicit(refs, memory_order_acquire) == 1;
 }
 
@@ -183,8 +182,8 @@ static struct span upstream_target_key(struct span name, struct span address)
     return span_of(key, name.len + 1 + address.len);
 }
 
-static struct target *upstream_registry_target(struct upstream_registry *registry,
-                                               struct span name, struct span address)
+static struct target *upstream_registry_target(struct upstream_registry *registry, struct span name,
+                                               struct span address)
 {
     struct span key = upstream_target_key(name, address);
     struct upstream_known *known = map_get(&registry->targets, key);
@@ -329,9 +328,8 @@ static bool upstream_eject(struct upstream *u, struct target *t, uint64_t now_ms
 {
     if (!spin_try_lock(&u->shared->ejecting))
         return false;
-    bool is_ejected =
-        atomic_load_explicit(&t->ejected_until_ms, memory_order_relaxed) <= now_ms &&
-        upstream_may_eject(u, now_ms);
+    bool is_ejected = atomic_load_explicit(&t->ejected_until_ms, memory_order_relaxed) <= now_ms &&
+                      upstream_may_eject(u, now_ms);
     if (is_ejected)
         (void)target_eject(t, &u->options.outlier, now_ms);
     spin_unlock(&u->shared->ejecting);

@@ -34,7 +34,7 @@ struct upstream_check_options {
     unsigned status_min;       /* HTTP; inclusive */
     unsigned status_max;
     uint32_t interval_ms;
-    uint32_t jitter_percent;   /* of the interval */
+    uint32_t jitter_percent; /* of the interval */
     uint32_t timeout_ms;
     unsigned rise;
     unsigned fall;
@@ -95,19 +95,19 @@ struct upstream_shared {
 struct upstream {
     uint32_t magic;
     atomic_uint refs;
-    struct span name;                 /* owned */
-    struct upstream_options options;  /* its spans owned; targets and target_count unset: see set */
-    struct balance_set set;           /* borrows members */
-    struct balance_member *members;   /* owned, with a reference to each target */
-    struct breaker *breaker;          /* shared; NULL without one */
-    struct retry_budget *budget;      /* shared */
-    struct upstream_shared *shared;   /* ref */
+    struct span name;                /* owned */
+    struct upstream_options options; /* its spans owned; targets and target_count unset: see set */
+    struct balance_set set;          /* borrows members */
+    struct balance_member *members;  /* owned, with a reference to each target */
+    struct breaker *breaker;         /* shared; NULL without one */
+    struct retry_budget *budget;     /* shared */
+    struct upstream_shared *shared;  /* ref */
 };
 
 struct upstream_registry {
     uint32_t magic;
-    struct map targets; /* "name address" -> struct target, one reference each */
-    struct map shared;  /* name -> struct upstream_shared, one reference each */
+    struct map targets;                /* "name address" -> struct target, one reference each */
+    struct map shared;                 /* name -> struct upstream_shared, one reference each */
     struct breaker_observer *observer; /* borrowed; may be NULL; for every breaker */
     struct random *random;             /* borrowed */
 };
