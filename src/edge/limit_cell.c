@@ -13,26 +13,20 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "edge/limit_cell.h"
 
-#include <endian.h>
-
-/* Both go by four bytes at once, which the window has. Without a fill the mask is 0, and what is
- * read is then 0, which is out of range: the size of a group, 1. */
 static uint32_t limit_cell_fill(const uint8_t *at, const struct limit_window *w)
 {
-    uint32_t fill;
-    memcpy(&fill, at, sizeof fill);
-    fill = le32toh(fill) & w->fill_mask;
-    return fill - 1 < w->group_size ? fill : w->group_size;
+    if (w->fill_bytes == 0)
+        return 1;
+    uint32_t fill = 0;
+    for (unsigned i = 0; i < w->fill_bytes; i++)
+        fill |= (uint32_t)at[i] << (8 * i);
+    return fill == 0 || fill > w->group_size ? w->group_size : fill;
 }
 
 static void limit_cell_set_fill(uint8_t *at, const struct limit_window *w, uint32_t fill)
 {
-    if (w->fill_mask == 0)
-        return;
-    uint32_t old;
-    memcpy(&old, at, sizeof old);
-    fill = htole32((le32toh(old) & ~w->fill_mask) | fill);
-    memcpy(at, &fill, sizeof fill);
+    for (unsigned i = 0; i < w->fill_bytes; i++)
+        at[i] = (uint8_t)(fill >> (8 * i));
 }
 
 static unsigned limit_cell_live(const uint8_t *groups, const struct limit_window *w)
@@ -49,8 +43,7 @@ static uint32_t limit_cell_held(const uint8_t *at, const struct limit_window *w,
     return live == 0 ? 0 : (live - 1) * w->group_size + limit_cell_fill(at, w);
 }
 
-uint64_t limit_cell_advance(struct limit_cell *cell, const struct limit_rule *rule,
-                            uint64_t now_ms)
+uint64_t limit_cell_advance(struct limit_cell *cell, const struct limit_rule *rule, uint64_t now_ms)
 {
     uint64_t used_ms = limit_cell_used_ms(cell, now_ms);
     if (used_ms >= now_ms)
@@ -85,8 +78,7 @@ void limit_cell_judge(const struct limit_cell *cell, const struct limit_rule *ru
         v->window_ms = w->window_ms;
         v->count = w->count;
         v->remaining = held < w->count ? w->count - held : 0;
-        v->reset_ms =
-            live == 0 ? 0 : (uint64_t)groups[live - 1] * w->tick_ms - at_ms % w->tick_ms;
+        v->reset_ms = live == 0 ? 0 : (uint64_t)groups[live - 1] * w->tick_ms - at_ms % w->tick_ms;
         if (v->remaining == 0 && v->reset_ms > longest_ms) {
             is_exceeded = true;
             longest_ms = v->reset_ms;
@@ -111,12 +103,12 @@ void limit_cell_charge(struct limit_cell *cell, const struct limit_rule *rule, u
         const struct limit_window *w = &rule->windows[i];
         uint8_t *at = cell->bytes + w->offset;
         uint8_t *groups = at + w->fill_bytes;
-        uint32_t fill = limit_cell_fill(at, w);
-        if (groups[0] == 0 || fill == w->group_size) {
+        if (groups[0] == 0 || limit_cell_fill(at, w) == w->group_size) {
             memmove(groups + 1, groups, w->group_count - 1u);
-            fill = 0;
+            limit_cell_set_fill(at, w, 1);
+        } else {
+            limit_cell_set_fill(at, w, limit_cell_fill(at, w) + 1);
         }
-        limit_cell_set_fill(at, w, fill + 1);
         groups[0] = w->life_ticks;
         struct limit_window_verdict *v = &verdict->windows[i];
         v->remaining--;

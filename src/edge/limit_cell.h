@@ -43,10 +43,10 @@ struct limit_cell {
 static inline void limit_cell_start(struct limit_cell *cell, uint32_t key_part,
                                     const struct limit_rule *rule, uint64_t now_ms)
 {
-    *cell = (struct limit_cell){
-        .head = (uint64_t)key_part << (LIMIT_CELL_TIME_BITS + LIMIT_CELL_HORIZON_BITS) |
-                (uint64_t)rule->horizon_bits << LIMIT_CELL_TIME_BITS |
-                (now_ms & LIMIT_CELL_TIME_MASK)};
+    *cell = (struct limit_cell){.head = (uint64_t)key_part
+                                            << (LIMIT_CELL_TIME_BITS + LIMIT_CELL_HORIZON_BITS) |
+                                        (uint64_t)rule->horizon_bits << LIMIT_CELL_TIME_BITS |
+                                        (now_ms & LIMIT_CELL_TIME_MASK)};
 }
 
 static inline uint32_t limit_cell_key_part(const struct limit_cell *cell)
@@ -67,7 +67,8 @@ static inline uint64_t limit_cell_used_ms(const struct limit_cell *cell, uint64_
 static inline bool limit_cell_is_expired(const struct limit_cell *cell, uint64_t now_ms)
 {
     uint64_t used_ms = limit_cell_used_ms(cell, now_ms);
-    unsigned horizon_bits = (unsigned)(cell->head >> LIMIT_CELL_TIME_BITS) & LIMIT_CELL_HORIZON_MASK;
+    unsigned horizon_bits =
+        (unsigned)(cell->head >> LIMIT_CELL_TIME_BITS) & LIMIT_CELL_HORIZON_MASK;
     return used_ms <= now_ms && now_ms - used_ms >= 1ull << horizon_bits;
 }
 

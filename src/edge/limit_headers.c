@@ -23,9 +23,8 @@ static struct ratelimit_item limit_headers_item(const struct limit_headers_entry
                                    .reset_ms = w->reset_ms};
 }
 
-static unsigned limit_headers_items(const struct limit_headers_entry *entries,
-                                    unsigned entry_count, struct ratelimit_item *items,
-                                    unsigned item_max)
+static unsigned limit_headers_items(const struct limit_headers_entry *entries, unsigned entry_count,
+                                    struct ratelimit_item *items, unsigned item_max)
 {
     unsigned count = 0;
     for (unsigned e = 0; e < entry_count; e++) {
@@ -67,8 +66,7 @@ err limit_headers_write(struct buf *out, const struct limit_headers_entry *entri
                         unsigned entry_count, uint64_t wall_ns)
 {
     struct ratelimit_item items[LIMIT_HEADERS_ITEMS_MAX];
-    unsigned count =
-        limit_headers_items(entries, entry_count, items, LIMIT_HEADERS_ITEMS_MAX);
+    unsigned count = limit_headers_items(entries, entry_count, items, LIMIT_HEADERS_ITEMS_MAX);
     const struct limit_headers_entry *tightest = limit_headers_tightest(entries, entry_count);
     if (tightest == NULL)
         return OK;
@@ -89,8 +87,7 @@ err limit_headers_write(struct buf *out, const struct limit_headers_entry *entri
 }
 
 unsigned limit_headers_violated(const struct limit_headers_entry *entries, unsigned entry_count,
-                                struct arena *arena,
-                                struct span names[LIMIT_HEADERS_ITEMS_MAX])
+                                struct arena *arena, struct span names[LIMIT_HEADERS_ITEMS_MAX])
 {
     struct buf name CLEANUP(buf_done);
     buf_init(&name, LIMIT_HEADERS_NAME_BYTES);

@@ -32,5 +32,4 @@ err limit_headers_write(struct buf *out, const struct limit_headers_entry *entri
  * exhausted window of the rules that refused: at most LIMIT_HEADERS_ITEMS_MAX, in the arena.
  * Returns how many. */
 unsigned limit_headers_violated(const struct limit_headers_entry *entries, unsigned entry_count,
-                                struct arena *arena,
-                                struct span names[LIMIT_HEADERS_ITEMS_MAX]);
+                                struct arena *arena, struct span names[LIMIT_HEADERS_ITEMS_MAX]);

@@ -18,16 +18,16 @@ struct limit_table;
 /* The state of one window after a decision. */
 struct limit_window_verdict {
     uint64_t window_ms;
-    uint64_t reset_ms;  /* until the next part of what was used comes back; 0 = nothing is used */
+    uint64_t reset_ms; /* until the next part of what was used comes back; 0 = nothing is used */
     uint32_t count;
     uint32_t remaining; /* requests that would be admitted now by this window alone */
 };
 
 struct limit_verdict {
-    bool is_admitted;   /* let the request pass: true as well for a shadow rule that is exceeded */
-    bool is_exceeded;   /* a window was full; nothing was charged */
+    bool is_admitted; /* let the request pass: true as well for a shadow rule that is exceeded */
+    bool is_exceeded; /* a window was full; nothing was charged */
     uint8_t window_count;
-    uint8_t deciding;   /* exceeded: the window that asks for the longest wait; else the tightest */
+    uint8_t deciding; /* exceeded: the window that asks for the longest wait; else the tightest */
     uint64_t retry_after_ms; /* exceeded: after so long a request is admitted if no other comes */
     uint64_t charged_ms;     /* the time under which it was charged; for limit_table_refund */
     struct limit_window_verdict windows[LIMIT_WINDOW_MAX];

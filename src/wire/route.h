@@ -1,8 +1,7 @@
-/* route.h: how a part or a service answers requests, without knowing the server.
+/* route.h: how a part answers requests, without knowing the server.
  *
- * A service is `call in, call out` plus a constant table of routes; main.c hands the tables to
- * the router. The one hard thing: where a handler runs. Without ROUTE_BLOCKS it runs on the loop
- * and must return at once; with it, on a worker thread, as a plain top-to-bottom function.
+ * A part is `call in, call out` plus a constant table of routes; main.c hands the tables to the
+ * router. The one hard thing: a handler runs on the control loop and must return at once.
  *
  * A call belongs to its exchange; a handler may use it until it returns.
  *
@@ -44,8 +43,7 @@ struct call {
 /* OK: `c` holds the answer. Otherwise the error becomes a problem document; `why` may say more. */
 typedef err (*route_handler)(struct call *c, struct fault *why);
 
-#define ROUTE_BLOCKS     1u /* runs on a worker */
-#define ROUTE_PRIVILEGED 2u /* changes the running process: control socket only */
+#define ROUTE_PRIVILEGED 1u /* changes the running process: control socket only */
 
 struct route {
     enum http_method method;

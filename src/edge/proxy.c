@@ -1,0 +1,468 @@
+/* proxy.c: tries.
+ *
+ * The one hard thing: every way out of a try must report it exactly once, to the target, the
+ * breaker and the retry decision. proxy_report does, and has_try guards it.
+ * Loop's own thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "edge/proxy.h"
+
+#include "edge/access.h"
+#include "edge/relay.h"
+#include "edge/respond.h"
+#include "edge/tunnel.h"
+
+#define PROXY_TO(name) (1u << PROXY_##name)
+
+static const unsigned proxy_allowed[PROXY_STATE_COUNT] = {
+    [PROXY_OPENING] = PROXY_TO(WAITING) | PROXY_TO(RETRYING) | PROXY_TO(DONE),
+    [PROXY_WAITING] = PROXY_TO(STREAMING) | PROXY_TO(RETRYING) | PROXY_TO(DONE),
+    [PROXY_RETRYING] = PROXY_TO(OPENING) | PROXY_TO(WAITING) | PROXY_TO(DONE),
+    [PROXY_STREAMING] = PROXY_TO(TUNNEL) | PROXY_TO(DONE),
+    [PROXY_TUNNEL] = PROXY_TO(DONE),
+    [PROXY_DONE] = 0,
+};
+
+void proxy_enter(struct proxy *p, enum proxy_state state)
+{
+    must(proxy_allowed[p->state] & (1u << state));
+    p->state = state;
+}
+
+static uint64_t proxy_now_ms(const struct proxy *p)
+{
+    return loop_now_ms(p->x->home->loop);
+}
+
+/* What a response status says about the target. */
+static enum target_outcome proxy_outcome_of_status(unsigned status)
+{
+    if (status == 429)
+        return TARGET_IGNORED;
+    return status >= 500 ? TARGET_FAILURE : TARGET_SUCCESS;
+}
+
+static uint64_t proxy_retry_after_ms(const struct proxy *p)
+{
+    uint64_t wait_ms = 0;
+    if (p->response_status != 429 && p->response_status != 503)
+        return 0;
+    const struct http_field *f = http_head_find(&p->response.head, HTTP_FIELD_RETRY_AFTER);
+    if (f == NULL ||
+        !err_ok(http_parse_retry_after(f->value, loop_wall_ns(p->x->home->loop), &wait_ms)))
+        return 0;
+    return wait_ms;
+}
+
+static void proxy_report(struct proxy *p, enum target_outcome outcome, enum breaker_outcome verdict,
+                         uint64_t retry_after_ms)
+{
+    if (!p->has_try)
+        return;
+    p->has_try = false;
+    struct upstream *u = p->upstream->upstream;
+    uint64_t took_ns = loop_now_ns(p->x->home->loop) - p->try_started_ns;
+    struct upstream_result result = {
+        .outcome = outcome, .latency_us = took_ns / 1000, .retry_after_ms = retry_after_ms};
+    if (upstream_finish(u, p->pick.index, &result, proxy_now_ms(p)))
+        access_target_ejected(p->x->home, u, p->pick.target);
+    if (u->breaker != NULL)
+        breaker_record(u->breaker, &p->permit, verdict, took_ns / 1000000, proxy_now_ms(p));
+    access_try(p->x, took_ns);
+}
+
+static void proxy_drop_link(struct proxy *p)
+{
+    if (p->link != NULL)
+        link_close(p->link);
+    p->link = NULL;
+    block_give(&p->x->home->blocks, &p->in);
+    p->in_len = 0;
+}
+
+/* Ends the proxying without a response to pass on: the answer is an error of our own. */
+static void proxy_give_up(struct proxy *p, enum err_code code, const char *text,
+                          uint64_t retry_after_ms)
+{
+    struct exchange *x = p->x;
+    proxy_enter(p, PROXY_DONE);
+    timer_clear(&x->timer);
+    exchange_fail(x, code, "%s", text);
+    x->answer.retry_after_ms = retry_after_ms == UINT64_MAX ? 0 : retry_after_ms;
+    channel_want(&x->conn->channel, SOCK_READ);
+    if (!p->is_dispatching)
+        exchange_advance(x);
+}
+
+static bool proxy_has_body_kept(const struct proxy *p)
+{
+    return !p->x->body.is_streamed;
+}
+
+static void proxy_decide(struct proxy *p, enum err_code failure, unsigned status,
+                         struct retry_verdict *out)
+{
+    struct exchange *x = p->x;
+    struct upstream *u = p->upstream->upstream;
+    struct retry_try failed = {
+        .tries_made = p->tries,
+        .method = x->request.method,
+        .has_idempotency_key = http_head_find(&x->request.head, HTTP_FIELD_IDEMPOTENCY_KEY) != NULL,
+        .is_sent = p->to_upstream.sent_bytes > 0,
+        .is_response_started = x->is_head_sent,
+        .is_body_replayable = proxy_has_body_kept(p),
+        .has_other_target = balance_has_untried(&u->set, &p->tried, proxy_now_ms(p)),
+        .status = status,
+        .failure = failure,
+        .retry_after_ms = proxy_retry_after_ms(p),
+        .deadline_ms = p->deadline_ms};
+    retry_decide(&u->options.retry, u->budget, &failed, proxy_now_ms(p), loop_random(x->home->loop),
+                 out);
+    p->retry_reason = out->reason;
+}
+
+static void proxy_wait_to_retry(struct proxy *p, uint64_t wait_ms)
+{
+    access_retry(p->x);
+    p->response_status = 0;
+    proxy_enter(p, PROXY_RETRYING);
+    timer_set(p->x->home->loop, &p->x->timer, proxy_now_ms(p) + wait_ms);
+}
+
+void proxy_try_failed(struct proxy *p, enum err_code failure, const char *text)
+{
+    struct retry_verdict verdict;
+    must(!p->x->is_head_sent);
+    p->response_status = 0;
+    proxy_report(p, failure == ERR_UPSTREAM_CONNECT ? TARGET_NO_CONNECT : TARGET_FAILURE,
+                 BREAKER_FAILURE, 0);
+    proxy_decide(p, failure, 0, &verdict);
+    proxy_drop_link(p);
+    if (verdict.reason == RETRY_AGAIN)
+        proxy_wait_to_retry(p, verdict.wait_ms);
+    else
+        proxy_give_up(p, failure, text, 0);
+}
+
+/* Whether the response is thrown away for another try. */
+static bool proxy_retries_response(struct proxy *p)
+{
+    struct retry_verdict verdict;
+    proxy_decide(p, ERR_NONE, p->response_status, &verdict);
+    if (verdict.reason != RETRY_AGAIN)
+        return false;
+    uint64_t retry_after_ms = proxy_retry_after_ms(p);
+    proxy_report(p, proxy_outcome_of_status(p->response_status),
+                 breaker_outcome_of_status(p->response_status), retry_after_ms);
+    proxy_drop_link(p);
+    proxy_wait_to_retry(p, verdict.wait_ms);
+    return true;
+}
+
+/* The response head is here and valid. */
+static void proxy_on_response(struct proxy *p)
+{
+    struct exchange *x = p->x;
+    p->response_status = p->response.status;
+    if (p->response.status != 101 && proxy_retries_response(p))
+        return;
+    x->status = p->response.status;
+    x->answered_ns = loop_now_ns(x->home->loop);
+    proxy_enter(p, PROXY_STREAMING);
+    exchange_advance(x);
+}
+
+static void proxy_on_link_opened(void *owner, struct link *link, err outcome)
+{
+    struct proxy *p = owner;
+    if (!err_ok(outcome)) {
+        p->link = NULL;
+        proxy_try_failed(p, outcome.code, "no connection to the upstream could be made");
+        return;
+    }
+    must(p->link == link);
+    proxy_enter(p, PROXY_WAITING);
+    relay_send_request(p);
+}
+
+static void proxy_on_link_event(void *owner, struct link *link, unsigned events)
+{
+    struct proxy *p = owner;
+    struct exchange *x = p->x;
+    must(p->link == link);
+    if (p->state == PROXY_TUNNEL) {
+        tunnel_pump(p);
+        return;
+    }
+    if ((events & SOCK_WRITE) && !flow_is_empty(&p->to_upstream))
+        relay_pump_request(p);
+    if (!(events & SOCK_READ) || p->link != link)
+        return;
+    if (p->state == PROXY_WAITING) {
+        relay_read_head(p);
+        if (p->state == PROXY_WAITING && p->response_status != 0)
+            proxy_on_response(p);
+    } else if (p->state == PROXY_STREAMING && relay_pump_response(p)) {
+        exchange_advance(x);
+    }
+}
+
+static const struct link_owner proxy_link_owner = {.opened = proxy_on_link_opened,
+                                                   .event = proxy_on_link_event};
+
+static void proxy_connect(struct proxy *p)
+{
+    struct exchange *x = p->x;
+    const struct settings_upstream *up = p->upstream;
+    uint64_t key = up->link_keys[p->pick.index];
+    p->link = link_take(x->home->links, key, &proxy_link_owner, p);
+    if (p->link != NULL) {
+        proxy_enter(p, PROXY_WAITING);
+        relay_send_request(p);
+        return;
+    }
+    struct link_route route = {.key = key,
+                               .address = &up->addresses[p->pick.index],
+                               .tls = up->tls,
+                               .server_name = up->tls == NULL ? (struct span){NULL, 0}
+                                                              : up->server_names[p->pick.index],
+                               .connect_timeout_ms = up->upstream->options.connect_timeout_ms,
+                               .idle_timeout_ms = up->idle_timeout_ms,
+                               .idle_max = up->idle_max};
+    proxy_enter(p, PROXY_OPENING);
+    err outcome = link_open(x->home->links, &route, &proxy_link_owner, p, &p->link);
+    if (!err_ok(outcome))
+        proxy_try_failed(p, ERR_UPSTREAM_CONNECT, "no connection to the upstream could be made");
+    else
+        proxy_set_timer(p);
+}
+
+static void proxy_try(struct proxy *p)
+{
+    struct exchange *x = p->x;
+    struct upstream *u = p->upstream->upstream;
+    uint64_t now_ms = proxy_now_ms(p);
+    p->tries++;
+    p->try_started_ns = loop_now_ns(x->home->loop);
+    p->try_deadline_ms = u->options.try_timeout_ms == 0 ? 0 : now_ms + u->options.try_timeout_ms;
+    if (u->breaker != NULL && !err_ok(breaker_allow(u->breaker, now_ms, &p->permit))) {
+        proxy_give_up(p, ERR_BREAKER_OPEN, "the upstream fails; it is given time to recover",
+                      breaker_retry_after_ms(u->breaker, now_ms));
+        return;
+    }
+    struct balance *balance = &x->view->balances[p->upstream->index];
+    if (!err_ok(balance_next(balance, &u->set, &p->tried, now_ms, loop_random(x->home->loop),
+                             &p->pick))) {
+        if (u->breaker != NULL)
+            breaker_record(u->breaker, &p->permit, BREAKER_IGNORED, 0, now_ms);
+        proxy_give_up(p, ERR_NO_UPSTREAM, "no target of the upstream is available",
+                      balance_retry_after_ms(&u->set, now_ms));
+        return;
+    }
+    target_begin(p->pick.target);
+    p->has_try = true;
+    proxy_connect(p);
+}
+
+static uint64_t proxy_first_deadline(const struct exchange *x)
+{
+    uint64_t allowed_ms = x->route->upstream->upstream->options.request_timeout_ms;
+    if (x->route->deadline_ms > 0 && x->route->deadline_ms < allowed_ms)
+        allowed_ms = x->route->deadline_ms;
+    return x->head_ns / 1000000 + allowed_ms;
+}
+
+enum exchange_verdict proxy_begin(struct exchange *x)
+{
+    struct proxy *p = ARENA_NEW(&x->arena, struct proxy);
+    x->proxy = p;
+    p->x = x;
+    p->upstream = x->route->upstream;
+    p->state = PROXY_RETRYING;
+    p->deadline_ms = proxy_first_deadline(x);
+    if (x->request.head.is_upgrade && !tunnel_may_begin(x))
+        return EXCHANGE_DONE;
+    retry_budget_deposit(p->upstream->upstream->budget, proxy_now_ms(p));
+    p->is_dispatching = true;
+    proxy_try(p);
+    p->is_dispatching = false;
+    return p->state == PROXY_DONE ? EXCHANGE_DONE : EXCHANGE_WAIT;
+}
+
+bool proxy_has_response(const struct proxy *p)
+{
+    return p->state == PROXY_STREAMING || (p->state == PROXY_DONE && p->x->is_head_sent);
+}
+
+enum exchange_verdict proxy_respond(struct proxy *p)
+{
+    struct exchange *x = p->x;
+    if (p->response_status == 101)
+        return tunnel_begin(p);
+    if (!err_ok(relay_queue_response(p))) {
+        x->is_head_sent = false;
+        flow_reset(&x->to_client);
+        proxy_fail_response(p, "the response cannot be passed on");
+        return respond_own(x);
+    }
+    return relay_pump_response(p) ? EXCHANGE_NEXT : EXCHANGE_WAIT;
+}
+
+void proxy_fail_response(struct proxy *p, const char *text)
+{
+    proxy_report(p, TARGET_FAILURE, BREAKER_FAILURE, 0);
+    proxy_drop_link(p);
+    proxy_enter(p, PROXY_DONE);
+    timer_clear(&p->x->timer);
+    exchange_fail(p->x, ERR_BAD_UPSTREAM, "%s", text);
+}
+
+void proxy_refuse_body(struct proxy *p, enum err_code code)
+{
+    char text[sizeof p->x->why.text];
+    memcpy(text, p->x->why.text, sizeof text);
+    proxy_report(p, TARGET_IGNORED, BREAKER_IGNORED, 0);
+    proxy_drop_link(p);
+    proxy_give_up(p, code, text, 0);
+}
+
+void proxy_finish(struct proxy *p)
+{
+    struct exchange *x = p->x;
+    bool is_reusable = p->is_link_reusable && x->body.is_read_whole &&
+                       flow_is_empty(&p->to_upstream) && !p->is_request_broken;
+    proxy_report(p, proxy_outcome_of_status(p->response_status),
+                 breaker_outcome_of_status(p->response_status), 0);
+    if (is_reusable) {
+        link_give_back(p->link, p->keep_alive_hint_ms);
+        p->link = NULL;
+    }
+    proxy_drop_link(p);
+    timer_clear(&x->timer);
+    proxy_enter(p, PROXY_DONE);
+}
+
+void proxy_break_off(struct proxy *p)
+{
+    struct exchange *x = p->x;
+    proxy_report(p, TARGET_FAILURE, BREAKER_FAILURE, 0);
+    x->failure = FAIL(UPSTREAM_CLOSED);
+    /* A reset, or the missing last chunk, tells the client that the body is not whole. */
+    channel_abort(&x->conn->channel);
+    conn_close(x->conn);
+}
+
+void proxy_abandon(struct proxy *p)
+{
+    if (p->state == PROXY_DONE)
+        return;
+    bool is_tunnel = p->state == PROXY_TUNNEL;
+    proxy_report(p, is_tunnel ? TARGET_SUCCESS : TARGET_IGNORED,
+                 is_tunnel ? BREAKER_SUCCESS : BREAKER_IGNORED, 0);
+    if (is_tunnel)
+        p->x->home->tunnel_count--;
+    proxy_drop_link(p);
+    proxy_enter(p, PROXY_DONE);
+}
+
+void proxy_done(struct proxy *p)
+{
+    must(p->state == PROXY_DONE && !p->has_try);
+    proxy_drop_link(p);
+    block_give(&p->x->home->blocks, &p->head);
+}
+
+static uint64_t proxy_earlier(uint64_t a, uint64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+void proxy_set_timer(struct proxy *p)
+{
+    struct exchange *x = p->x;
+    const struct settings_timeouts *timeouts = &x->settings->timeouts;
+    uint64_t at_ms = 0;
+    if (p->state == PROXY_STREAMING)
+        at_ms = proxy_now_ms(p) + timeouts->stall_ms;
+    else if (p->state == PROXY_TUNNEL)
+        at_ms = proxy_now_ms(p) + timeouts->tunnel_idle_ms;
+    else if (x->body.is_read_whole)
+        at_ms = proxy_earlier(p->deadline_ms, p->try_deadline_ms);
+    else
+        at_ms = proxy_earlier(p->rate_check_ms, x->started_ns / 1000000 + timeouts->request_ms);
+    timer_set(x->home->loop, &x->timer, at_ms);
+}
+
+/* The client must send its body at a minimum rate while the target takes it. */
+static void proxy_check_rate(struct proxy *p)
+{
+    struct exchange *x = p->x;
+    const struct settings *s = x->settings;
+    uint64_t received = x->body.decoder.received_bytes;
+    uint64_t wanted = s->body_rate_min * s->body_rate_grace_ms / 1000;
+    bool waits_for_client = flow_is_empty(&p->to_upstream);
+    bool is_late = proxy_now_ms(p) >= x->started_ns / 1000000 + s->timeouts.request_ms;
+    if (is_late || (waits_for_client && received - x->body.rate_checked_bytes < wanted)) {
+        proxy_report(p, TARGET_IGNORED, BREAKER_IGNORED, 0);
+        proxy_drop_link(p);
+        proxy_give_up(p, ERR_REQUEST_TIMEOUT, "the request body arrives too slowly", 0);
+        return;
+    }
+    x->body.rate_checked_bytes = received;
+    p->rate_check_ms = proxy_now_ms(p) + s->body_rate_grace_ms;
+    proxy_set_timer(p);
+}
+
+void proxy_on_timer(struct proxy *p)
+{
+    switch (p->state) {
+    case PROXY_RETRYING:
+        proxy_try(p);
+        break;
+    case PROXY_OPENING:
+    case PROXY_WAITING:
+        if (p->state == PROXY_WAITING && !p->x->body.is_read_whole)
+            proxy_check_rate(p);
+        else
+            proxy_try_failed(p, ERR_UPSTREAM_TIMEOUT, "the upstream did not answer in time");
+        break;
+    case PROXY_STREAMING:
+        proxy_break_off(p);
+        break;
+    case PROXY_TUNNEL:
+        conn_close(p->x->conn);
+        break;
+    case PROXY_DONE:
+        conn_close(p->x->conn);
+        break;
+    case PROXY_STATE_COUNT:
+        break;
+    }
+}
+
+void proxy_on_client_writable(struct proxy *p)
+{
+    struct exchange *x = p->x;
+    if (p->state == PROXY_DONE) {
+        respond_on_writable(x);
+        return;
+    }
+    if (relay_pump_response(p))
+        exchange_advance(x);
+}
+
+bool proxy_on_client_readable(struct proxy *p)
+{
+    if (p->state == PROXY_DONE || p->is_request_broken)
+        return false;
+    if (p->state == PROXY_WAITING || p->state == PROXY_STREAMING)
+        relay_pump_request(p);
+    else
+        channel_want(&p->x->conn->channel, 0); /* there is nowhere to send it yet */
+    return true;
+}
+
+void proxy_on_tunnel_event(struct proxy *p)
+{
+    tunnel_pump(p);
+}
