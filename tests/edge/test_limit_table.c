@@ -555,6 +555,47 @@ static void test_limit_table_promise_holds_for_many_threads(void **state)
     limit_table_free(t);
 }
 
+static void *test_refund_thread_run(void *arg)
+{
+    struct test_thread *thread = arg;
+    /* A rule of each thread refuses every third request, so that the shared one is refunded. */
+    struct limit_rule own = test_rule(1, 3);
+    uint64_t own_key = (uint64_t)(uintptr_t)&own;
+    struct limit_check checks[] = {{thread->rule, 42}, {&own, own_key}};
+    for (unsigned i = 0; i < thread->tries; i++) {
+        uint64_t now_ms = atomic_fetch_add(thread->clock_ms, i % 64 == 0);
+        struct limit_verdict v[2];
+        unsigned asked = limit_table_admit_all(thread->table, checks, 2, now_ms, v);
+        if (v[asked - 1].is_admitted)
+            thread->log[atomic_fetch_add(thread->tickets, 1)] = v[0].charged_ms;
+    }
+    return NULL;
+}
+
+static void test_limit_table_promise_holds_for_threads_that_refund(void **state)
+{
+    (void)state;
+    enum { THREADS = 4, TRIES = 40000 };
+    struct limit_window_options windows[] = {{4, 10}, {100, 400}};
+    struct limit_rule rule = test_rule_of(windows, 2);
+    struct limit_table *t = test_table(1000);
+    _Atomic uint64_t clock_ms = START;
+    atomic_uint tickets = 0;
+    uint64_t *log = mem_alloc(THREADS * TRIES * sizeof(uint64_t));
+    struct test_thread thread = {t, &rule, &clock_ms, log, &tickets, TRIES};
+    pthread_t ids[THREADS];
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&ids[i], NULL, test_refund_thread_run, &thread), 0);
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(ids[i], NULL);
+    struct test_log all = {log, tickets, THREADS * TRIES};
+    qsort(log, all.count, sizeof *log, test_compare_u64);
+    assert_true(test_log_keeps(&all, &rule));
+    assert_true(all.count >= 100);
+    mem_free(log);
+    limit_table_free(t);
+}
+
 static void test_limit_table_reports_that_memory_is_out(void **state)
 {
     (void)state;
@@ -588,6 +629,7 @@ int main(void)
         cmocka_unit_test(test_limit_table_admit_all_charges_every_rule_or_none),
         cmocka_unit_test(test_limit_table_refunds_keep_the_promise),
         cmocka_unit_test(test_limit_table_promise_holds_for_many_threads),
+        cmocka_unit_test(test_limit_table_promise_holds_for_threads_that_refund),
         cmocka_unit_test(test_limit_table_reports_that_memory_is_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
