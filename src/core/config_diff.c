@@ -46,7 +46,8 @@ static bool config_diff_is_same(const struct config_node *a, const struct config
 {
     bool is_unlike = a->is_off != b->is_off || a->number != b->number ||
                      a->window_ms != b->window_ms || (a->text.at == NULL) != (b->text.at == NULL) ||
-                     !span_eq(a->text, b->text) || (a->secret.at == NULL) != (b->secret.at == NULL);
+                     (a->text.at != NULL && !span_eq(a->text, b->text)) ||
+                     (a->secret.at == NULL) != (b->secret.at == NULL);
     if (is_unlike)
         return false;
     if (a->secret.at != NULL &&

@@ -173,13 +173,12 @@ static void config_docs_schema_description(struct json *j, const struct config_k
     config_table_range(row, range);
     const char *form =
         row->type < CONFIG_LIST || range[0] != '\0' ? config_scalar_form(row->type) : "";
-    /* Longer help is cut by an error of the buf; the description is then shorter. */
-    err outcome = buf_printf(&out, "%s", row->help);
-    if (err_ok(outcome) && form[0] != '\0')
-        outcome =
-            buf_printf(&out, " Written as %s%s%s.", form, range[0] == '\0' ? "" : ", ", range);
-    if (err_ok(outcome) && row->mode == CONFIG_RESTART)
-        outcome = buf_printf(&out, " A change takes effect after a restart.");
+    /* What is too long for the buf is left out; the description is then shorter. */
+    (void)buf_add(&out, span_from(row->help));
+    if (form[0] != '\0')
+        (void)buf_printf(&out, " Written as %s%s%s.", form, range[0] == '\0' ? "" : ", ", range);
+    if (row->mode == CONFIG_RESTART)
+        (void)buf_add(&out, SPAN(" A change takes effect after a restart."));
     json_key(j, "description");
     json_string(j, buf_span(&out));
 }

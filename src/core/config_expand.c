@@ -6,7 +6,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/config_expand.h"
 
-#include <stdlib.h>
+#include <unistd.h>
 
 #define CONFIG_EXPAND_NAME_MAX 128
 
@@ -31,6 +31,17 @@ static bool config_expand_is_name(struct span name)
     return true;
 }
 
+/* {NULL, 0} when it is not set. */
+static struct span config_expand_variable(struct span name)
+{
+    for (char *const *entry = environ; *entry != NULL; entry++) {
+        struct span value = span_from(*entry);
+        if (span_eq(span_cut(&value, '='), name))
+            return value;
+    }
+    return (struct span){NULL, 0};
+}
+
 /* The text behind "${". Moves *rest behind the "}". */
 static err config_expand_one(struct span *rest, struct buf *out, struct fault *why)
 {
@@ -42,14 +53,12 @@ static err config_expand_one(struct span *rest, struct buf *out, struct fault *w
         return fault_set(why, ERR_INVALID,
                          "between ${ and } must stand the name of an environment variable; "
                          "write $${ for the text itself");
-    char text[CONFIG_EXPAND_NAME_MAX + 1];
-    memcpy(text, name.at, name.len);
-    text[name.len] = '\0';
-    const char *value = getenv(text);
-    if (value == NULL)
-        return fault_set(why, ERR_INVALID, "the environment variable %s is not set", text);
+    struct span value = config_expand_variable(name);
+    if (value.at == NULL)
+        return fault_set(why, ERR_INVALID, "the environment variable %.*s is not set",
+                         SPAN_ARGS(name));
     *rest = span_skip(*rest, end + 1);
-    return buf_add(out, span_from(value));
+    return buf_add(out, value);
 }
 
 err config_expand(struct span text, struct buf *out, struct fault *why)

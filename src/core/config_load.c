@@ -269,23 +269,13 @@ static err config_load_key(struct config_loader *l, struct config_node *group,
         return config_load_absent(l, node);
     const struct config_yaml_node *shown = config_load_target(y);
     config_load_locate(node, y, shown);
+    node->name_line = y->name_line;
     if (key->is_optional && config_load_is_off(shown)) {
         node->is_off = true;
         return config_load_absent(l, node);
     }
     node->is_set = true;
     return config_load_present(l, node, shown);
-}
-
-static void config_load_duplicate(struct config_loader *l, const struct config_node *group,
-                                  const struct config_yaml_node *mapping,
-                                  const struct config_yaml_node *y)
-{
-    const struct config_yaml_node *first = mapping->first;
-    while (!span_eq(first->name, y->name))
-        first = first->next;
-    config_message_add_at_name(l, group, y, "stands here again; first at line %u",
-                               first->name_line);
 }
 
 static err config_load_group(struct config_loader *l, struct config_node *node,
@@ -300,7 +290,8 @@ static err config_load_group(struct config_loader *l, struct config_node *node,
         if (i == node->count)
             config_message_unknown(l, node, child);
         else if (node->children[i] != NULL)
-            config_load_duplicate(l, node, y, child);
+            config_message_add_at_name(l, node, child, "stands here again; first at line %u",
+                                       node->children[i]->name_line);
         else
             TRY(config_load_key(l, node, &keys[i], child));
     }

@@ -86,7 +86,7 @@ static void config_message_expect(const struct config_node *node, struct buf *ou
 {
     char range[CONFIG_TABLE_RANGE_BYTES] = "";
     bool is_row = node->key != NULL && node->type == node->key->type;
-    if (node->type == CONFIG_CHOICE) {
+    if (node->key != NULL && node->type == CONFIG_CHOICE) {
         for (const char *const *choice = node->key->choices; *choice != NULL; choice++)
             config_message_join(out, *choice);
     } else {

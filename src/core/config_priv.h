@@ -18,7 +18,8 @@ struct config_node {
     enum config_type type;       /* of this node: for an item or entry not that of the row */
     unsigned line;
     unsigned column;
-    unsigned index; /* among the parent's children */
+    unsigned name_line; /* of the key in the file, 0 when it is not written */
+    unsigned index;     /* among the parent's children */
     bool is_set;
     bool is_off;
     struct span name;              /* of an entry of TABLE or STRINGS */
