@@ -12,7 +12,6 @@
 
 #include "core/mem.h"
 #include "core/metric_priv.h"
-#include "core/utf8.h"
 
 #define METRIC_SLAB_BYTES 2048
 #define METRIC_LINE_BYTES 64
@@ -74,7 +73,9 @@ struct metric_registry *metric_registry_new(void)
 static void metric_series_free(struct metric_series *s)
 {
     must(s->parts == NULL);
-    mem_free(s->ended_detail);
+    if (s->ended != NULL)
+        mem_free(s->ended->detail);
+    mem_free(s->ended);
     mem_free(s);
 }
 
@@ -221,13 +222,15 @@ static void metric_part_fold(struct metric_part *part)
         return;
     }
     struct metric_histogram *h = part->histogram;
+    if (s->ended == NULL)
+        s->ended = MEM_NEW(struct metric_ended);
     s->ended_value += atomic_load_explicit(&h->sum, memory_order_relaxed);
     for (unsigned i = 0; i <= METRIC_BOUNDS_MAX; i++)
-        s->ended_counts[i] += atomic_load_explicit(&h->counts[i], memory_order_relaxed);
+        s->ended->counts[i] += atomic_load_explicit(&h->counts[i], memory_order_relaxed);
     if (h->detail != NULL) {
-        if (s->ended_detail == NULL)
-            s->ended_detail = MEM_NEW(struct histogram);
-        histogram_merge(s->ended_detail, h->detail);
+        if (s->ended->detail == NULL)
+            s->ended->detail = MEM_NEW(struct histogram);
+        histogram_merge(s->ended->detail, h->detail);
         mem_free(h->detail);
     }
     mem_free(atomic_load_explicit(&h->exemplars, memory_order_relaxed));
@@ -267,11 +270,11 @@ void metric_shard_end(struct metric_shard *shard)
  * because a scrape with one such byte is refused whole. Returns its length. */
 static size_t metric_value_copy(char *to, struct span value)
 {
-    value = utf8_prefix(value, METRIC_VALUE_MAX);
+    value = span_utf8_prefix(value, METRIC_VALUE_MAX);
     for (size_t at = 0; at < value.len;) {
-        unsigned length = utf8_sequence(span_skip(value, at));
+        size_t length = span_utf8_length(span_skip(value, at));
         to[at] = length == 0 ? '?' : value.at[at];
-        for (unsigned i = 1; i < length; i++)
+        for (size_t i = 1; i < length; i++)
             to[at + i] = value.at[at + i];
         at += length == 0 ? 1 : length;
     }
@@ -457,8 +460,8 @@ void metric_collect_end(struct metric_registry *r, const struct metric_desc *des
 
 static void metric_series_merge(const struct metric_series *s, struct histogram *out)
 {
-    if (s->ended_detail != NULL)
-        histogram_merge(out, s->ended_detail);
+    if (s->ended != NULL)
+        histogram_merge(out, s->ended->detail);
     for (const struct metric_part *part = s->parts; part != NULL; part = part->next)
         histogram_merge(out, part->histogram->detail);
 }

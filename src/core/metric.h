@@ -9,11 +9,12 @@
  *
  * Units: what is stored for unit "seconds" is nanoseconds, and exposed as seconds.
  *
- * Memory a series and thread: counter or gauge 8 bytes and about 60 of bookkeeping, histogram 160,
- * plus 1 KiB once it has an exemplar, plus 8 KiB if the desc asks for quantiles. Series per desc
- * are limited (series_max): past it every new combination is counted in the one series whose labels
- * all say "other", and plimsoll_metric_series_refused_total tells. Label values must come from
- * configuration or fixed sets, never from a client.
+ * Memory: a series about 130 bytes with its labels; in each thread that touches it 75 bytes more
+ * for a counter or gauge, 250 for a histogram, 1 KiB once it has an exemplar, 8 KiB if the desc
+ * asks for quantiles (which is why exact buckets are in each histogram and these are not). Series
+ * per desc are limited (series_max): past it every new combination is counted in the one series
+ * whose labels all say "other", and plimsoll_metric_series_refused_total tells. Label values must
+ * come from configuration or fixed sets, never from a client.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once

@@ -37,16 +37,20 @@ struct metric_part {
     struct metric_histogram *histogram; /* the same */
 };
 
+/* The rest of what ended shards counted in a histogram. */
+struct metric_ended {
+    uint64_t counts[METRIC_BOUNDS_MAX + 1];
+    struct histogram *detail; /* owned, or NULL */
+};
+
 struct metric_series {
     struct metric_series *next; /* of the entry, oldest first */
     struct metric_entry *entry;
     struct span key;     /* owned, in the same block */
     struct span *values; /* point into key */
     struct metric_part *parts;
-    /* Of shards that ended. */
-    uint64_t ended_value;
-    uint64_t ended_counts[METRIC_BOUNDS_MAX + 1];
-    struct histogram *ended_detail; /* owned, or NULL */
+    uint64_t ended_value;       /* of shards that ended: the count, or the sum of a histogram */
+    struct metric_ended *ended; /* owned; NULL before a shard of this histogram ended */
 };
 
 struct metric_collector {

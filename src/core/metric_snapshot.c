@@ -93,7 +93,8 @@ static err metric_snapshot_distribution(const struct metric_series *s, struct ar
     struct metric_distribution *d = block;
     d->bounds = s->entry->bounds;
     memcpy(d->bound, s->entry->bound, sizeof d->bound);
-    memcpy(d->count, s->ended_counts, sizeof d->count);
+    if (s->ended != NULL)
+        memcpy(d->count, s->ended->counts, sizeof d->count);
     d->sum = s->ended_value;
     for (const struct metric_part *part = s->parts; part != NULL; part = part->next) {
         struct metric_histogram *h = part->histogram;

@@ -14,8 +14,6 @@
 #include <emmintrin.h>
 #endif
 
-#include "core/utf8.h"
-
 #define RECORD_WORD        8
 #define RECORD_BLOCK       16
 #define RECORD_BYTES(byte) (0x0101010101010101u * (uint64_t)(byte))
@@ -138,7 +136,7 @@ static size_t record_put_unsafe(char **at, struct span value)
         *at = record_put_control(*at, first);
         return 1;
     }
-    unsigned length = utf8_sequence(value);
+    size_t length = span_utf8_length(value);
     if (length == 0) {
         memcpy(*at, RECORD_REPLACEMENT, 3);
         *at += 3;
@@ -184,7 +182,7 @@ static size_t record_put_safe(char *to, const char *limit, struct span from)
 static __attribute__((noinline, cold)) void record_put_string_rest(struct record *r,
                                                                    struct span value, size_t done)
 {
-    struct span rest = utf8_prefix(value, RECORD_STRING_MAX);
+    struct span rest = span_utf8_prefix(value, RECORD_STRING_MAX);
     bool is_cut = rest.len < value.len;
     /* Each step stores at most a word; U+2026 and the closing quote come after. */
     const char *limit = r->end - RECORD_WORD - 4;

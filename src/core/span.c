@@ -97,3 +97,13 @@ size_t span_utf8_length(struct span s)
             return 0;
     return length;
 }
+
+struct span span_utf8_prefix(struct span s, size_t max_bytes)
+{
+    if (s.len <= max_bytes)
+        return s;
+    size_t cut = max_bytes;
+    while (cut > 0 && max_bytes - cut < 3 && ((unsigned char)s.at[cut] & 0xc0) == 0x80)
+        cut--;
+    return span_of(s.at, cut);
+}

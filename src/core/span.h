@@ -75,3 +75,6 @@ err span_parse_u64(struct span s, uint64_t max, uint64_t *out);
 /* Length of the well-formed UTF-8 sequence (RFC 3629 section 4) at the front of a span that is not
  * empty; 0 when there is none. */
 size_t span_utf8_length(struct span s);
+
+/* The first max_bytes of s, or up to 3 fewer so as not to cut through a sequence. */
+struct span span_utf8_prefix(struct span s, size_t max_bytes);

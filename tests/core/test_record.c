@@ -11,7 +11,6 @@
 #include "core/mem.h"
 #include "core/random.h"
 #include "core/record.h"
-#include "core/utf8.h"
 
 #define TIME SPAN("2026-11-21T10:00:00.000Z")
 
@@ -155,6 +154,13 @@ static void test_record_cuts_long_strings_and_says_so(void **state)
         span_ends(span_of(room, record_end(&r)), SPAN("x\xe2\x80\xa6\",\"truncated\":true}\n")));
 }
 
+static bool is_utf8(struct span s)
+{
+    while (s.len > 0 && span_utf8_length(s) > 0)
+        s = span_skip(s, span_utf8_length(s));
+    return s.len == 0;
+}
+
 static bool braces_and_quotes_close(struct span line)
 {
     bool in_string = false;
@@ -195,7 +201,7 @@ static void test_record_stays_whole_in_any_room(void **state)
         bool is_cut = r.is_cut;
         struct span line = span_of(room, record_end(&r));
         assert_true(line.len <= size);
-        assert_true(utf8_is_valid(line));
+        assert_true(is_utf8(line));
         assert_true(braces_and_quotes_close(line));
         assert_int_equal(is_cut, span_ends(line, SPAN(",\"truncated\":true}\n")));
     }

@@ -144,10 +144,23 @@ static void test_span_knows_well_formed_utf8(void **state)
         assert_int_equal(span_utf8_length(cases[i].bytes), cases[i].length);
 }
 
+static void test_span_utf8_prefix_never_cuts_a_sequence(void **state)
+{
+    (void)state;
+    struct span text = SPAN("ab\xf0\x9f\x98\x80"
+                            "c");
+    static const size_t kept[] = {0, 1, 2, 2, 2, 2, 6, 7, 7};
+    for (size_t max = 0; max < COUNT_OF(kept); max++)
+        assert_int_equal(span_utf8_prefix(text, max).len, kept[max]);
+    /* Bytes that are no text are cut somewhere, not looked at for ever. */
+    assert_int_equal(span_utf8_prefix(SPAN("\x80\x80\x80\x80\x80\x80\x80"), 6).len, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_span_knows_well_formed_utf8),
+        cmocka_unit_test(test_span_utf8_prefix_never_cuts_a_sequence),
         cmocka_unit_test(test_span_equality_is_bytewise_and_knows_nul),
         cmocka_unit_test(test_span_nocase_folds_ascii_letters_alone),
         cmocka_unit_test(test_span_starts_and_ends_at_the_exact_bytes),
