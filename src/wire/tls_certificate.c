@@ -279,6 +279,19 @@ static void tls_certificate_set_names(struct tls_certificate *c, struct arena *t
     c->about.name_count = count;
 }
 
+/* A chain out of order, or with a gap: many clients cannot build a path from it. */
+static bool tls_certificate_is_broken(const struct tls_certificate *c)
+{
+    X509 *subject = c->leaf;
+    for (int i = 0; i < sk_X509_num(c->chain); i++) {
+        X509 *issuer = sk_X509_value(c->chain, i);
+        if (X509_check_issued(issuer, subject) != X509_V_OK)
+            return true;
+        subject = issuer;
+    }
+    return false;
+}
+
 static void tls_certificate_describe(struct tls_certificate *c, const char *path,
                                      struct arena *texts)
 {
@@ -289,6 +302,7 @@ static void tls_certificate_describe(struct tls_certificate *c, const char *path
     c->about.fingerprint = tls_certificate_fingerprint(texts, c->leaf);
     c->about.not_before_s = tls_certificate_time(X509_get0_notBefore(c->leaf));
     c->about.not_after_s = tls_certificate_time(X509_get0_notAfter(c->leaf));
+    c->about.is_chain_broken = tls_certificate_is_broken(c);
     tls_certificate_set_names(c, texts);
 }
 

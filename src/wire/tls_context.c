@@ -38,11 +38,6 @@ static err tls_context_failed(struct fault *why, const char *what)
 
 /* ---- while a server's handshake runs ---- */
 
-static struct tls_context *tls_context_of(SSL *ssl)
-{
-    return OBJ(tls_context, TLS_CONTEXT_MAGIC, SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
-}
-
 /* The host_name of the extension (RFC 6066 section 3): a list of one entry, type 0. */
 static err tls_context_parse_server_name(const unsigned char *bytes, size_t len, struct span *out)
 {
@@ -100,13 +95,6 @@ static int tls_context_on_alpn(SSL *ssl, const unsigned char **out, unsigned cha
         }
     }
     return SSL_TLSEXT_ERR_ALERT_FATAL;
-}
-
-static int tls_context_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
-                                     EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int is_sealing)
-{
-    return tls_tickets_callback(tls_context_of(ssl)->tickets, ssl, name, iv, cipher, mac,
-                                is_sealing);
 }
 
 /* ---- building ---- */
@@ -200,7 +188,7 @@ static SSL_CTX *tls_context_new_server_ssl(struct tls_context *c)
         (void)SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET);
         (void)SSL_CTX_set_num_tickets(ssl, 0);
     } else {
-        (void)SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, tls_context_on_ticket_key);
+        (void)SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, tls_tickets_callback);
     }
     return ssl;
 }

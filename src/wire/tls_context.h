@@ -75,6 +75,7 @@ struct tls_context_certificate {
     uint64_t not_after_s;
     struct span fingerprint; /* SHA-256 of the leaf, lower-case hex */
     unsigned chain_length;   /* certificates in the file, the leaf included */
+    bool is_chain_broken;    /* one of them is not issued by the one that follows it */
     bool is_expired;         /* when the context was built; so are the next two */
     bool is_not_yet_valid;
     bool is_hidden; /* no name of it is ever chosen, and it is not the first */

@@ -88,9 +88,9 @@ struct tls_context {
 
 /* ---- tls_tickets.c ---- */
 
-int tls_tickets_callback(struct tls_tickets *t, SSL *ssl, unsigned char name[16],
-                         unsigned char iv[EVP_MAX_IV_LENGTH], EVP_CIPHER_CTX *cipher,
-                         EVP_MAC_CTX *mac, int is_sealing);
+/* The store is that of the context in whose name the handshake runs. */
+int tls_tickets_callback(SSL *ssl, unsigned char name[16], unsigned char iv[EVP_MAX_IV_LENGTH],
+                         EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int is_sealing);
 
 /* ---- tls_pipe.c ---- */
 

@@ -115,6 +115,7 @@ void tls_session_on_info(const SSL *ssl, int where, int value)
     }
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the seven parameters are OpenSSL's callback type. */
 void tls_session_on_message(int is_written, int version, int type, const void *bytes, size_t len,
                             SSL *ssl, void *arg)
 {

@@ -261,11 +261,12 @@ static int tls_tickets_open(struct tls_tickets *t, bool is_renewed_always,
 
 /* For SSL_CTX_set_tlsext_ticket_key_evp_cb: 1 use, 2 use and issue a new ticket, 0 full handshake.
  * TLS 1.3 tickets are for one use (RFC 8446 appendix C.4), so there is always a new one. */
-int tls_tickets_callback(struct tls_tickets *t, SSL *ssl, unsigned char name[16],
-                         unsigned char iv[EVP_MAX_IV_LENGTH], EVP_CIPHER_CTX *cipher,
-                         EVP_MAC_CTX *mac, int is_sealing)
+int tls_tickets_callback(SSL *ssl, unsigned char name[16], unsigned char iv[EVP_MAX_IV_LENGTH],
+                         EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int is_sealing)
 {
-    must(t->magic == TLS_TICKETS_MAGIC);
+    struct tls_context *context =
+        OBJ(tls_context, TLS_CONTEXT_MAGIC, SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+    struct tls_tickets *t = OBJ(tls_tickets, TLS_TICKETS_MAGIC, context->tickets);
     (void)tls_tickets_rotate(t);
     if (is_sealing)
         return tls_tickets_seal(t, name, iv, cipher, mac);

@@ -76,6 +76,7 @@ static void test_tls_certificate_tells_its_names_and_dates(void **state)
     assert_true(span_eq(c.about.key_type, SPAN("RSA 2048")));
     assert_int_equal(c.about.fingerprint.len, 64);
     assert_int_equal(c.about.chain_length, 2);
+    assert_false(c.about.is_chain_broken);
     uint64_t now_s = clock_wall_ns(&clock_system) / 1000000000u;
     assert_in_range(c.about.not_before_s, now_s - 120, now_s - 30);
     assert_in_range(c.about.not_after_s, now_s + 30 * 86400 - 60, now_s + 30 * 86400 + 60);
@@ -99,6 +100,39 @@ static void test_tls_certificate_without_alt_names_has_its_common_name(void **st
     assert_true(span_eq(c.about.names[0], SPAN("old.example")));
     assert_true(span_eq(c.about.key_type, SPAN("EC prime256v1")));
     assert_int_equal(c.about.chain_length, 1);
+    tls_certificate_done(&c);
+    arena_done(&texts);
+}
+
+static void certificate_append(const char *from, const char *to)
+{
+    char bytes[8192];
+    FILE *in = fopen(from, "r");
+    FILE *out = fopen(to, "a");
+    assert_non_null(in);
+    assert_non_null(out);
+    size_t len = fread(bytes, 1, sizeof bytes, in);
+    assert_int_equal(fwrite(bytes, 1, len, out), len);
+    (void)fclose(in);
+    assert_int_equal(fclose(out), 0);
+}
+
+static void test_tls_certificate_chain_with_a_gap_is_flagged(void **state)
+{
+    (void)state;
+    struct tls_certificate c;
+    struct arena texts;
+    struct tls_fixture_paths a =
+        tls_fixture_make(&certificate_files, &(struct tls_fixture_spec){.stem = "gap"});
+    struct tls_fixture_paths b =
+        tls_fixture_make(&certificate_files, &(struct tls_fixture_spec){.stem = "stranger"});
+    certificate_append(b.certificate, a.certificate);
+    certificate_append(certificate_files.ca_path, a.certificate);
+    arena_init(&texts, NULL, 1 << 20);
+    struct tls_context_source source = {a.certificate, a.key};
+    assert_true(err_ok(tls_certificate_load(&source, false, &texts, &c, NULL)));
+    assert_int_equal(c.about.chain_length, 3);
+    assert_true(c.about.is_chain_broken);
     tls_certificate_done(&c);
     arena_done(&texts);
 }
@@ -242,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tls_certificate_tells_its_names_and_dates),
         cmocka_unit_test(test_tls_certificate_without_alt_names_has_its_common_name),
+        cmocka_unit_test(test_tls_certificate_chain_with_a_gap_is_flagged),
         cmocka_unit_test(test_tls_certificate_faults_name_the_file_and_the_reason),
         cmocka_unit_test(test_tls_certificate_encrypted_key_is_told_apart),
         cmocka_unit_test(test_tls_certificate_key_open_to_others_is_refused),

@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cmocka_all.h"
 
+#include <pthread.h>
+
 #include "wire/tls_fixture.h"
 #include "wire/tls_priv.h"
 
@@ -45,6 +47,7 @@ static const struct tls_fixture_spec context_specs[CONTEXT_COUNT] = {
 
 static struct tls_fixture_paths context_paths[CONTEXT_COUNT];
 static struct tls_context *context_server;
+static struct tls_tickets *context_tickets;
 
 static err context_build(const struct tls_fixture_paths *paths, size_t count,
                          const struct tls_context_server *options, struct tls_context **out,
@@ -66,7 +69,8 @@ static int context_setup(void **state)
     tls_fixture_init(&context_files);
     for (size_t i = 0; i < CONTEXT_COUNT; i++)
         context_paths[i] = tls_fixture_make(&context_files, &context_specs[i]);
-    struct tls_context_server options = {0};
+    must(err_ok(tls_tickets_new(&clock_system, &context_tickets)));
+    struct tls_context_server options = {.tickets = context_tickets};
     must(err_ok(context_build(context_paths, CONTEXT_COUNT, &options, &context_server, NULL)));
     return 0;
 }
@@ -75,6 +79,7 @@ static int context_teardown(void **state)
 {
     (void)state;
     tls_context_unref(context_server);
+    tls_tickets_unref(context_tickets);
     tls_fixture_done(&context_files);
     return 0;
 }
@@ -304,6 +309,35 @@ static void test_tls_context_outlives_its_owner_while_a_session_runs(void **stat
     assert_true(err_ok(tls_fixture_pump(pair.client, pair.server, 2000)));
 }
 
+/* What a loop does with the contexts that all loops share. */
+static void *context_loop(void *client)
+{
+    static const char *const names[] = {"shop.example", "a.shop.example", "www.shop.example"};
+    uintptr_t established = 0;
+    for (unsigned i = 0; i < 60; i++) {
+        struct tls_fixture_pair pair CLEANUP(tls_fixture_pair_done) = {0};
+        tls_fixture_pair_init(&pair, client, context_server, names[i % COUNT_OF(names)], NULL);
+        if (err_ok(tls_fixture_pump(pair.client, pair.server, 2000)))
+            established += tls_session_is_established(pair.server);
+    }
+    return (void *)established;
+}
+
+static void test_tls_context_is_shared_by_threads(void **state)
+{
+    (void)state;
+    struct tls_context *client = tls_fixture_client(&context_files);
+    pthread_t loops[3];
+    for (size_t i = 0; i < COUNT_OF(loops); i++)
+        assert_int_equal(pthread_create(&loops[i], NULL, context_loop, client), 0);
+    for (size_t i = 0; i < COUNT_OF(loops); i++) {
+        void *established;
+        assert_int_equal(pthread_join(loops[i], &established), 0);
+        assert_int_equal((uintptr_t)established, 60);
+    }
+    tls_context_unref(client);
+}
+
 static void test_tls_context_client_faults_name_the_file(void **state)
 {
     (void)state;
@@ -334,6 +368,7 @@ int main(void)
         cmocka_unit_test(test_tls_context_faults_name_the_file),
         cmocka_unit_test(test_tls_context_prefers_our_order_of_protocols),
         cmocka_unit_test(test_tls_context_outlives_its_owner_while_a_session_runs),
+        cmocka_unit_test(test_tls_context_is_shared_by_threads),
         cmocka_unit_test(test_tls_context_client_faults_name_the_file),
     };
     return cmocka_run_group_tests(tests, context_setup, context_teardown);

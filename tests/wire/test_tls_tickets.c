@@ -281,6 +281,8 @@ static void *tickets_race_use(void *arg)
 {
     struct tickets_race *race = arg;
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    struct tls_context owner = {.magic = TLS_CONTEXT_MAGIC, .tickets = race->tickets};
+    SSL_CTX_set_app_data(context, &owner);
     SSL *ssl = SSL_new(context);
     EVP_MAC *mac_kind = EVP_MAC_fetch(NULL, "HMAC", NULL);
     uintptr_t opened = 0;
@@ -291,7 +293,7 @@ static void *tickets_race_use(void *arg)
         size_t mac_len;
         EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
         EVP_MAC_CTX *mac = EVP_MAC_CTX_new(mac_kind);
-        must(tls_tickets_callback(race->tickets, ssl, name, iv, cipher, mac, 1) == 1);
+        must(tls_tickets_callback(ssl, name, iv, cipher, mac, 1) == 1);
         must(
             EVP_EncryptUpdate(cipher, sealed, &len, (const unsigned char *)"0123456789abcdef", 16));
         must(EVP_MAC_init(mac, NULL, 0, NULL) && EVP_MAC_update(mac, sealed, 16) &&
@@ -299,7 +301,7 @@ static void *tickets_race_use(void *arg)
         EVP_MAC_CTX_free(mac);
         EVP_CIPHER_CTX_reset(cipher);
         mac = EVP_MAC_CTX_new(mac_kind);
-        int found = tls_tickets_callback(race->tickets, ssl, name, iv, cipher, mac, 0);
+        int found = tls_tickets_callback(ssl, name, iv, cipher, mac, 0);
         if (found > 0) {
             must(EVP_CIPHER_CTX_set_padding(cipher, 0) == 1);
             must(EVP_DecryptUpdate(cipher, plain, &len, sealed, 16) && len == 16);
