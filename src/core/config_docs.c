@@ -117,7 +117,7 @@ static err config_docs_default(struct buf *out, const struct config_key *row)
         return buf_add(out, row->type > CONFIG_GROUP || row->type == CONFIG_LIST ? SPAN("empty")
                                                                                  : SPAN("none"));
     TRY(buf_add_char(out, '`'));
-    TRY(config_docs_cell(out, row->fallback));
+    TRY(config_docs_cell(out, row->fallback[0] == '\0' ? "\"\"" : row->fallback));
     return buf_add_char(out, '`');
 }
 

@@ -230,22 +230,28 @@ err config_table_write_entry(struct buf *yaml, const char *name, const char *tex
     return buf_add_char(yaml, '\n');
 }
 
-/* Loads the text as the value of the row alone. */
-static err config_table_try(const struct config_key *row, const char *text, struct fault *why)
+/* Loads YAML against the row alone. */
+static err config_table_load(const struct config_key *row, struct span yaml, struct fault *why)
 {
     struct config_key keys[2] = {*row, {0}};
     const struct config_key *tables[] = {keys, NULL};
     struct config *loaded = NULL;
-    struct buf yaml CLEANUP(buf_done);
-    buf_init(&yaml, CONFIG_TEXT_BYTES_MAX);
-    TRY(config_table_write_entry(&yaml, row->name, text));
     struct config_report *report = MEM_NEW(struct config_report);
-    err outcome = config_load_dry(tables, buf_span(&yaml), &loaded, report);
+    err outcome = config_load_dry(tables, yaml, &loaded, report);
     if (!err_ok(outcome))
-        (void)fault_set(why, ERR_INVALID, "\"%s\": %s", text, report->faults[0].text);
+        (void)fault_set(why, ERR_INVALID, "%s", report->faults[0].text);
     config_unref(loaded);
     mem_free(report);
     return err_ok(outcome) ? OK : FAIL(INVALID);
+}
+
+/* The text as the value of the row. */
+static err config_table_try(const struct config_key *row, const char *text, struct fault *why)
+{
+    struct buf yaml CLEANUP(buf_done);
+    buf_init(&yaml, CONFIG_TEXT_BYTES_MAX);
+    TRY(config_table_write_entry(&yaml, row->name, text));
+    return config_table_load(row, buf_span(&yaml), why);
 }
 
 static err config_table_validate_keys(const struct config_key *keys, unsigned depth,
@@ -261,10 +267,13 @@ static err config_table_validate_row(const struct config_key *row, unsigned dept
     if (config_table_has_keys(row->type) &&
         !err_ok(config_table_validate_keys(row->keys, depth + 1, &inner)))
         return fault_set(why, ERR_INVALID, "%s.%s", row->name, inner.text);
-    if (row->fallback != NULL && !err_ok(config_table_try(row, row->fallback, &inner)))
-        return fault_set(why, ERR_INVALID, "%s: fallback %s", row->name, inner.text);
+    /* An empty file reads as the fallback, which need not be YAML. */
+    if (row->fallback != NULL && !err_ok(config_table_load(row, SPAN(""), &inner)))
+        return fault_set(why, ERR_INVALID, "%s: fallback \"%s\": %s", row->name, row->fallback,
+                         inner.text);
     if (row->example != NULL && !err_ok(config_table_try(row, row->example, &inner)))
-        return fault_set(why, ERR_INVALID, "%s: example %s", row->name, inner.text);
+        return fault_set(why, ERR_INVALID, "%s: example \"%s\": %s", row->name, row->example,
+                         inner.text);
     return OK;
 }
 

@@ -63,6 +63,11 @@ static void test_table_fallbacks_and_examples_must_load(void **state)
     assert_flaw(ROW(.type = CONFIG_LIST, .item = CONFIG_INT, .fallback = "[1, 2]"), "");
     assert_flaw(ROW(.type = CONFIG_LIST, .item = CONFIG_INT, .fallback = "[1, x]"),
                 "k: fallback \"[1, x]\": k[1]: found \"x\"; expected a whole number");
+    /* A fallback is the text itself, whatever YAML would make of it. */
+    assert_flaw(ROW(.type = CONFIG_STRING, .fallback = ""), "");
+    assert_flaw(ROW(.type = CONFIG_STRING, .fallback = "*: [@"), "");
+    assert_flaw(ROW(.type = CONFIG_STRING, .min = 1, .max = 9, .fallback = ""),
+                "k: fallback \"\": k: found \"\"; expected a text, from 1 to 9 bytes");
     assert_flaw(ROW(.type = CONFIG_GROUP, .keys = plain_keys, .example = "{x: 1}"), "");
     assert_flaw(ROW(.type = CONFIG_GROUP, .keys = plain_keys, .example = "x: 1"),
                 "k: example \"x: 1\": not valid YAML: invalid nested block mapping on the same "
