@@ -4,11 +4,12 @@
 // cannot be read, is a failure with its reason. Answers need content-length or chunked framing.
 
 import net from 'node:net';
+import tls from 'node:tls';
 
 // Runs until `seconds` are over, `requests` were sent, or stop() is called.
 // start(...) -> { stop(), done: Promise<{ sent, statuses: {200: n}, failures: [..], seconds }> }
 export function startLoad({ port, host = '127.0.0.1', connections = 10, seconds = Infinity,
-  requests = Infinity, method = 'GET', path = '/', headers = {}, body = '' }) {
+  requests = Infinity, method = 'GET', path = '/', headers = {}, body = '', isSecure = false }) {
   const lines = Object.entries({
     host: `${host}:${port}`,
     ...(body ? { 'content-length': Buffer.byteLength(body) } : {}),
@@ -18,7 +19,7 @@ export function startLoad({ port, host = '127.0.0.1', connections = 10, seconds 
     + `${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${body}`);
   const run = {
     port, host, bytes, requests, sent: 0, statuses: {}, failures: [], failed: 0,
-    isStopping: false, isHead: method === 'HEAD',
+    isStopping: false, isHead: method === 'HEAD', isSecure,
   };
   const started = Date.now();
   const timer = Number.isFinite(seconds)
@@ -44,7 +45,8 @@ async function worker(run) {
 // One connection, one request after the other, until it closes or the run is over.
 function connection(run) {
   return new Promise((resolve) => {
-    const socket = net.connect({ port: run.port, host: run.host, noDelay: true });
+    const to = { port: run.port, host: run.host, noDelay: true };
+    const socket = run.isSecure ? tls.connect({ ...to, rejectUnauthorized: false }) : net.connect(to);
     let received = '';
     let isWaiting = false;
     let isOver = false;
@@ -63,7 +65,7 @@ function connection(run) {
       isWaiting = true;
       socket.write(run.bytes);
     };
-    socket.on('connect', send);
+    socket.on(run.isSecure ? 'secureConnect' : 'connect', send);
     socket.on('data', (chunk) => {
       received += chunk.toString('latin1');
       const answer = wholeAnswer(received, run.isHead);

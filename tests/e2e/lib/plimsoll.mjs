@@ -87,7 +87,9 @@ function launch(args, { kind, cwd, env }) {
 }
 
 // Starts `plimsoll serve` and waits until it is ready.
-//   config    an object (JSON is YAML) or YAML text; listen and admin are added to an object
+//   config    an object (JSON is YAML) or YAML text; an object gets listen, admin, and no limits on
+//             clients, because all of a test's clients have one address; or a function of the
+//             node that returns one
 //   args      instead of a configuration: the flags behind `serve`
 // { port, adminPort, folder, configPath, writeConfig, reload, admin, stop, child }
 export async function startPlimsoll({ config, args, kind = 'dev', env = {} } = {}) {
@@ -95,17 +97,19 @@ export async function startPlimsoll({ config, args, kind = 'dev', env = {} } = {
   const port = await freePort();
   const adminPort = await freePort();
   const configPath = join(folder, 'plimsoll.yaml');
-  const node = { folder, port, adminPort, configPath };
+  const node = { folder, port, adminPort, configPath, kind };
 
   node.writeConfig = (next) => {
     const text = typeof next === 'string' ? next : JSON.stringify({
       listen: [{ address: `127.0.0.1:${port}` }],
-      admin: { address: `127.0.0.1:${adminPort}` },
+      admin: { address: `127.0.0.1:${adminPort}`, socket: join(folder, 'plimsoll.sock') },
+      limits: false,
+      connections: { per_ip: 10_000 },
       ...next,
     }, null, 2);
     writeFileSync(configPath, text.replaceAll('@PORT@', port).replaceAll('@ADMIN@', adminPort));
   };
-  if (config !== undefined) node.writeConfig(config);
+  if (config !== undefined) node.writeConfig(typeof config === 'function' ? config(node) : config);
   const flags = args ?? ['--config', configPath];
   const child = launch(
     ['serve', ...flags.map((flag) => flag.replaceAll('@PORT@', port).replaceAll('@ADMIN@', adminPort))],

@@ -50,8 +50,9 @@ export async function startApp(handler, { port: wantedPort = 0 } = {}) {
 
 // An upstream that says exactly these bytes (latin-1), whatever it is asked:
 // `answer` is a string, or a function of (requestText, socket, n) that returns one or undefined.
-// It answers each time that a whole head has come; bodies are the caller's matter.
-export async function startRawUpstream(answer, { closes = false, port: wantedPort = 0 } = {}) {
+// It answers each time that a whole head has come; bodies are the caller's matter. A forgetful one
+// keeps no record of the requests.
+export async function startRawUpstream(answer, { closes = false, isForgetful = false, port: wantedPort = 0 } = {}) {
   const upstream = { requests: [], connections: 0 };
   const sockets = new Set();
   const server = net.createServer({ noDelay: true }, (socket) => {
@@ -66,7 +67,7 @@ export async function startRawUpstream(answer, { closes = false, port: wantedPor
       while ((end = text.indexOf('\r\n\r\n')) >= 0) {
         const head = text.slice(0, end + 4);
         text = text.slice(end + 4);
-        upstream.requests.push(head);
+        if (!isForgetful) upstream.requests.push(head);
         const reply = typeof answer === 'function'
           ? answer(head, socket, upstream.requests.length) : answer;
         if (reply !== undefined && socket.writable) socket.write(Buffer.from(reply, 'latin1'));
