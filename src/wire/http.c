@@ -1,8 +1,8 @@
 /* http.c: names, statuses and lists of HTTP.
  *
- * The one hard thing: http_field_id_of runs for each field of each message, so a name is found by
- * its length and its last two bytes, then compared once. Names that would share a key do not
- * compile (duplicate case), and a name without a key does not either (static_assert).
+ * The one hard thing: a name is looked up for each field of each message, so the table behind it
+ * is laid out by the compiler (http_priv.h). Two names in one slot do not compile, and neither does
+ * a name without a key.
  *
  * Pure; any thread.
  *
@@ -13,6 +13,7 @@
 
 #include "core/clock.h"
 #include "wire/http_chars.h"
+#include "wire/http_priv.h"
 
 #define HTTP_NS_PER_MS 1000000u
 
@@ -42,9 +43,6 @@
     X(X_REAL_IP, 9, 'i', 'p') X(X_REQUEST_ID, 12, 'i', 'd')
 /* clang-format on */
 
-#define HTTP_FIELD_KEY(length, last_but_one, last)                                                 \
-    ((unsigned)(length) << 16 | (unsigned)(last_but_one) << 8 | (unsigned)(last))
-
 enum {
 #define X(id, length, last_but_one, last) HTTP_KEYED_##id,
     HTTP_FIELD_KEYS(X)
@@ -53,9 +51,16 @@ enum {
 };
 static_assert(HTTP_KEYED_COUNT + 1 == HTTP_FIELD_COUNT, "each field of HTTP_FIELD_TABLE has a key");
 
-static const struct span http_field_names[HTTP_FIELD_COUNT] = {SPAN_INIT(""),
-#define X(id, name, flags) SPAN_INIT(name),
-                                                               HTTP_FIELD_TABLE(X)
+const struct http_field_name http_field_names[HTTP_FIELD_COUNT] = {{"", 0},
+#define X(id, name, flags) {name, sizeof(name) - 1},
+                                                                   HTTP_FIELD_TABLE(X)
+#undef X
+};
+
+const uint8_t http_field_slots[HTTP_FIELD_SLOTS] = {
+#define X(id, length, last_but_one, last)                                                          \
+    [HTTP_FIELD_SLOT(length, HTTP_FIELD_TAIL(last_but_one, last))] = HTTP_FIELD_##id,
+    HTTP_FIELD_KEYS(X)
 #undef X
 };
 
@@ -173,102 +178,37 @@ const char *http_status_text(unsigned status)
     return "Status";
 }
 
-static uint64_t http_load(const char *at)
+bool http_name_matches_long(const char *name, const char *known, size_t length)
 {
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-    return word;
-}
-
-/* Compares 8 bytes; 0x20 is set only where the known name has a letter (its byte has 0x40), so
- * that no control byte can pass for '-'. */
-static bool http_word_matches(const char *name, const char *known)
-{
-    uint64_t want = http_load(known);
-    uint64_t letters = (want & UINT64_C(0x4040404040404040)) >> 1;
-    return (http_load(name) | letters) == want;
-}
-
-static bool http_half_matches(const char *name, const char *known)
-{
-    uint32_t want, have;
-    memcpy(&want, known, sizeof want);
-    memcpy(&have, name, sizeof have);
-    return (have | (want & UINT32_C(0x40404040)) >> 1) == want;
-}
-
-static bool http_char_matches(char name, char known)
-{
-    return (char)(name | ((known & 0x40) >> 1)) == known;
-}
-
-/* Both have this length; `known` is in lower case. */
-static bool http_name_matches(const char *name, const char *known, size_t length)
-{
-    if (length >= 4 && length < 8)
-        return http_half_matches(name, known) &&
-               http_half_matches(name + length - 4, known + length - 4);
-    if (length < 4) {
-        for (size_t i = 0; i < length; i++)
-            if (!http_char_matches(name[i], known[i]))
-                return false;
-        return true;
-    }
     for (size_t i = 0; i + 8 < length; i += 8)
-        if (!http_word_matches(name + i, known + i))
+        if (!http_matches_8(name + i, known + i))
             return false;
-    return http_word_matches(name + length - 8, known + length - 8);
+    return http_matches_8(name + length - 8, known + length - 8);
 }
 
-/* The one known field that `name` can be. */
-static enum http_field_id http_field_candidate(struct span name)
-{
-    if (name.len < 2)
-        return HTTP_FIELD_OTHER;
-    unsigned last_but_one = (unsigned char)name.at[name.len - 2] | 0x20u;
-    unsigned last = (unsigned char)name.at[name.len - 1] | 0x20u;
-    switch (HTTP_FIELD_KEY(name.len, last_but_one, last)) {
-#define X(id, length, last_but_one, last)                                                          \
-    case HTTP_FIELD_KEY(length, last_but_one, last):                                               \
-        return HTTP_FIELD_##id;
-        HTTP_FIELD_KEYS(X)
-#undef X
-    default:
-        return HTTP_FIELD_OTHER;
-    }
-}
-
-static bool http_is_lookalike(struct span name, struct span known)
+bool http_field_is_lookalike(struct span name, const char *known)
 {
     for (size_t i = 0; i < name.len; i++)
-        if (!http_char_matches(name.at[i] == '_' ? '-' : name.at[i], known.at[i]))
+        if (!http_matches_1(name.at[i] == '_' ? '-' : name.at[i], known[i]))
             return false;
     return true;
 }
 
 unsigned http_field_identify(struct span name)
 {
-    enum http_field_id id = http_field_candidate(name);
-    if (id == HTTP_FIELD_OTHER)
-        return id;
-    struct span known = http_field_names[id];
-    if (known.len != name.len)
-        return HTTP_FIELD_OTHER;
-    if (http_name_matches(name.at, known.at, name.len))
-        return id;
-    return http_is_lookalike(name, known) ? HTTP_FIELD_COUNT : HTTP_FIELD_OTHER;
+    return http_field_find(name);
 }
 
 enum http_field_id http_field_id_of(struct span name)
 {
-    unsigned id = http_field_identify(name);
+    unsigned id = http_field_find(name);
     return id == HTTP_FIELD_COUNT ? HTTP_FIELD_OTHER : (enum http_field_id)id;
 }
 
 struct span http_field_name(enum http_field_id id)
 {
     must((unsigned)id < HTTP_FIELD_COUNT);
-    return http_field_names[id];
+    return span_of(http_field_names[id].text, http_field_names[id].length);
 }
 
 bool http_field_is_hop_by_hop(enum http_field_id id)

@@ -22,6 +22,9 @@ static const uint64_t http1_request_singletons =
     HTTP1_BIT(HOST) | HTTP1_BIT(AUTHORIZATION) | HTTP1_BIT(CONTENT_TYPE) | HTTP1_BIT(EXPECT) |
     HTTP1_BIT(SEC_WEBSOCKET_KEY) | HTTP1_BIT(SEC_WEBSOCKET_VERSION);
 
+#define HTTP1_FIRST_PIECE 32
+static_assert(HTTP_FIELD_COUNT > HTTP1_FIRST_PIECE, "the index is cleared in two pieces");
+
 void http1_head_reset(struct http1_head_parser *p)
 {
     *p = (struct http1_head_parser){0};
@@ -38,7 +41,10 @@ void http1_head_clear(struct http_head *head)
     head->upgrade = (struct span){0};
     head->has_trailer_te = false;
     head->head_bytes = 0;
-    memset(head->first, 0, sizeof head->first);
+    /* In two pieces, because gcc makes a slow `rep stos` of more than 64 bytes. */
+    memset(&head->first[0], 0, HTTP1_FIRST_PIECE * sizeof head->first[0]);
+    memset(&head->first[HTTP1_FIRST_PIECE], 0,
+           sizeof head->first - HTTP1_FIRST_PIECE * sizeof head->first[0]);
 }
 
 /* Method, two spaces, version, CRLF, and the empty line that may stand before. */
@@ -54,8 +60,8 @@ static size_t http1_start_end(const struct http1_limits *limits)
 }
 
 /* Fills *in; ERR_AGAIN when no line has been completed since the last call. */
-static err http1_input_init(struct http1_input *in, struct http1_head_parser *p,
-                            const struct http1_limits *limits, struct span bytes)
+static inline err http1_input_init(struct http1_input *in, struct http1_head_parser *p,
+                                   const struct http1_limits *limits, struct span bytes)
 {
     size_t end = bytes.len < limits->head_bytes ? bytes.len : limits->head_bytes;
     must(p->line_at <= bytes.len && p->scanned <= bytes.len);
@@ -68,7 +74,7 @@ static err http1_input_init(struct http1_input *in, struct http1_head_parser *p,
     *in = (struct http1_input){.limits = limits,
                                .bytes = bytes.at,
                                .lines_end = last + 1,
-                               .bytes_end = bytes.at + bytes.len};
+                               .word_end = bytes.at + bytes.len - sizeof(uint64_t)};
     return OK;
 }
 

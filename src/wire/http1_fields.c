@@ -9,29 +9,34 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "wire/http1_priv.h"
+#include "wire/http_priv.h"
 
 #define HTTP1_EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte is the lowest");
-/* The first byte that may not stand in a value. A hit can be false only for HTAB and for bytes
- * behind 0xff (a carry), so each hit is looked up before it counts. */
-static inline const char *http1_skip_value(const char *at, const char *bytes_end)
+/* The first byte that may not stand in a value; eight bytes can be read at each place up to
+ * `word_end`. A hit can be false only for HTAB and for bytes behind 0xff (a carry), so each hit is
+ * looked up before it counts. */
+static inline const char *http1_skip_value(const char *at, const char *word_end)
 {
-    while (bytes_end - at >= 8) {
-        uint64_t word;
-        memcpy(&word, at, sizeof word);
+    for (; at <= word_end; at += 8) {
+        uint64_t word = http_load_8(at);
         uint64_t hits = ((word - HTTP1_EACH_BYTE(0x20)) | (word + HTTP1_EACH_BYTE(0x01))) & ~word &
                         HTTP1_EACH_BYTE(0x80);
-        if (hits == 0) {
-            at += 8;
+        if (hits == 0)
             continue;
-        }
-        at += __builtin_ctzll(hits) / 8;
+        at += (unsigned)__builtin_ctzll(hits) / 8;
         if (!http_chars_is(*at, HTTP_CHARS_VALUE))
             return at;
-        at++;
+        at -= 7;
     }
     return http_chars_skip(at, HTTP_CHARS_VALUE);
+}
+
+/* HTAB, SP, and what ends a value. */
+static inline bool http1_is_low(char c)
+{
+    return (unsigned char)c <= ' ';
 }
 
 static err http1_name_fault(const char *name, const char *stop, struct fault *why)
@@ -56,24 +61,12 @@ static err http1_value_fault(const char *stop, struct fault *why)
     return fault_set(why, ERR_BAD_REQUEST, "a field value has a control byte");
 }
 
-/* Marks the field and enters it into the head as number `index`. */
-static inline err http1_enter_field(const struct http1_input *in, struct http_head *head,
-                                    unsigned index, struct fault *why)
+/* White space around the value other than one space in front of it. */
+static void http1_trim_field(struct http_field *field)
 {
-    struct http_field *field = &head->fields[index];
-    unsigned id = http_field_identify(field->name);
-    field->id = (uint16_t)id;
-    field->is_dropped = (http1_dropped_fields >> id & 1) != 0;
-    if (id == HTTP_FIELD_OTHER)
-        return OK;
-    if (id == HTTP_FIELD_COUNT)
-        return fault_set(why, ERR_BAD_REQUEST, "a field name has '_' where a known one has '-'");
-    if (head->first[id] == 0)
-        head->first[id] = (uint16_t)(index + 1);
-    else if ((in->singletons >> id & 1) != 0)
-        return fault_set(why, ERR_BAD_REQUEST, "the field %s is repeated",
-                         http_field_name((enum http_field_id)id).at);
-    return OK;
+    struct span value = span_trim(field->value);
+    field->is_plain = field->is_plain && value.len == field->value.len;
+    field->value = value;
 }
 
 /* The line at *at, which is complete; moves *at behind it. */
@@ -82,46 +75,66 @@ static inline err http1_read_field(const struct http1_input *in, struct http_fie
 {
     const char *name = *at;
     const char *colon = http_chars_skip(name, HTTP_CHARS_TOKEN);
-    if (*colon != ':' || colon == name)
+    if (http_chars_reread(colon) != ':' || colon == name)
         return http1_name_fault(name, colon, why);
     const char *value = colon + 1;
-    while (*value == ' ' || *value == '\t')
-        value++;
-    const char *stop = http1_skip_value(value, in->bytes_end);
-    if (stop[0] != '\r' || stop[1] != '\n')
+    bool is_plain = *value == ' ';
+    value += is_plain;
+    const char *stop = http1_skip_value(value, in->word_end);
+    if (http_chars_reread(stop) != '\r' || stop[1] != '\n')
         return http1_value_fault(stop, why);
-    const char *value_end = stop;
-    while (value_end > value && (value_end[-1] == ' ' || value_end[-1] == '\t'))
-        value_end--;
-
     field->name = span_of(name, (size_t)(colon - name));
-    field->value = span_of(value, (size_t)(value_end - value));
+    field->value = span_of(value, (size_t)(stop - value));
     field->line = span_of(name, (size_t)(stop + 2 - name));
-    field->is_plain = value == colon + 2 && colon[1] == ' ' && value_end == stop;
+    field->is_plain = is_plain;
+    if (http1_is_low(*value) || http1_is_low(stop[-1]))
+        http1_trim_field(field);
     *at = stop + 2;
+    return OK;
+}
+
+/* Marks the field, which is the head's `number`th from 1 on, and enters it into the index. */
+static inline err http1_enter_field(const struct http1_input *in, struct http_head *head,
+                                    unsigned number, struct http_field *field, struct fault *why)
+{
+    unsigned id = http_field_find_in_line(field->name);
+    field->id = (uint16_t)id;
+    field->is_dropped = false;
+    if (id == HTTP_FIELD_OTHER)
+        return OK;
+    field->is_dropped = (http1_dropped_fields & UINT64_C(1) << id) != 0;
+    if (id == HTTP_FIELD_COUNT)
+        return fault_set(why, ERR_BAD_REQUEST, "a field name has '_' where a known one has '-'");
+    if (head->first[id] == 0)
+        head->first[id] = (uint16_t)number;
+    else if ((in->singletons & UINT64_C(1) << id) != 0)
+        return fault_set(why, ERR_BAD_REQUEST, "the field %s is repeated",
+                         http_field_name((enum http_field_id)id).at);
     return OK;
 }
 
 err http1_read_fields(const struct http1_input *in, struct http_head *head, const char **at,
                       struct fault *why)
 {
-    unsigned max = in->limits->field_count;
-    unsigned count = head->field_count;
-    const char *line = *at;
-    must(max <= head->field_max);
-    while (line < in->lines_end) {
+    must(in->limits->field_count <= head->field_max);
+    must(in->word_end >= in->bytes); /* a start line is longer than a word */
+    const char *line = *at, *lines_end = in->lines_end;
+    unsigned count = head->field_count, max = in->limits->field_count;
+    struct http_field *field = head->fields + count;
+    err outcome = FAIL(AGAIN);
+    while (line < lines_end) {
         if (line[0] == '\r' && line[1] == '\n') {
-            head->field_count = count;
-            *at = line + 2;
-            return OK;
+            line += 2;
+            outcome = OK;
+            break;
         }
         if (count == max)
             return fault_set(why, ERR_HEADERS_TOO_LARGE, "more than %u fields", max);
-        TRY(http1_read_field(in, &head->fields[count], &line, why));
-        TRY(http1_enter_field(in, head, count, why));
-        count++;
+        TRY(http1_read_field(in, field, &line, why));
+        TRY(http1_enter_field(in, head, ++count, field, why));
+        field++;
     }
     head->field_count = count;
     *at = line;
-    return FAIL(AGAIN);
+    return outcome;
 }

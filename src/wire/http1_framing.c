@@ -9,6 +9,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "wire/http1_priv.h"
+#include "wire/http_priv.h"
 
 /* More is an attempt to make us compare names all day. */
 #define HTTP1_OPTIONS_MAX 16
@@ -77,20 +78,29 @@ static err http1_read_option(struct http_head *head, struct span option,
     return OK;
 }
 
-static err http1_read_connection(struct http_head *head, struct http1_options *options,
-                                 struct fault *why)
+/* "Connection: keep-alive" and nothing else, which is what most say. */
+static inline bool http1_is_keep_alive_only(const struct http_head *head)
 {
+    const struct http_field *end = head->fields + head->field_count;
+    for (const struct http_field *f = http_head_find(head, HTTP_FIELD_CONNECTION); f < end; f++)
+        if (f->id == HTTP_FIELD_CONNECTION && http_field_find(f->value) != HTTP_FIELD_KEEP_ALIVE)
+            return false;
+    return true;
+}
+
+static __attribute__((noinline)) err http1_read_connection(struct http_head *head,
+                                                           bool *out_has_upgrade, struct fault *why)
+{
+    struct http1_options options = {0};
     for (unsigned i = head->first[HTTP_FIELD_CONNECTION] - 1u; i < head->field_count; i++) {
         struct span rest = head->fields[i].value, option;
         if (head->fields[i].id != HTTP_FIELD_CONNECTION)
             continue;
-        if (http_field_id_of(rest) == HTTP_FIELD_KEEP_ALIVE) {
-            options->has_keep_alive = true;
-            continue;
-        }
         while (http_list_next(&rest, &option))
-            TRY(http1_read_option(head, option, options, why));
+            TRY(http1_read_option(head, option, &options, why));
     }
+    head->is_keep_alive = !options.has_close && (head->version_minor > 0 || options.has_keep_alive);
+    *out_has_upgrade = options.has_upgrade;
     return OK;
 }
 
@@ -140,14 +150,18 @@ static err http1_read_body_kind(struct http_head *head, struct fault *why)
 
 err http1_read_framing(struct http_head *head, struct fault *why)
 {
-    struct http1_options options = {0};
-    if (head->first[HTTP_FIELD_CONNECTION] != 0)
-        TRY(http1_read_connection(head, &options, why));
-    head->is_keep_alive = !options.has_close && (head->version_minor > 0 || options.has_keep_alive);
+    bool has_upgrade = false;
+    head->is_keep_alive = head->version_minor > 0;
+    if (head->first[HTTP_FIELD_CONNECTION] != 0) {
+        if (http1_is_keep_alive_only(head))
+            head->is_keep_alive = true;
+        else
+            TRY(http1_read_connection(head, &has_upgrade, why));
+    }
     const struct http_field *upgrade = http_head_find(head, HTTP_FIELD_UPGRADE);
     if (upgrade != NULL) {
         head->upgrade = upgrade->value;
-        head->is_upgrade = options.has_upgrade && head->version_minor > 0;
+        head->is_upgrade = has_upgrade && head->version_minor > 0;
     }
     const struct http_field *te = http_head_find(head, HTTP_FIELD_TE);
     head->has_trailer_te = te != NULL && http_list_has(te->value, SPAN("trailers"));

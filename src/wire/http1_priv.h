@@ -14,12 +14,12 @@
 
 /* What one call of a head parser may look at. Invariant: the byte before `lines_end` is an LF, and
  * an LF may stand neither in a token nor in a target nor in a value. So a parser that starts on a
- * line needs no test for the end of the input. */
+ * line needs no test for the end of the input. word_end is before bytes when there are fewer. */
 struct http1_input {
     const struct http1_limits *limits;
     const char *bytes;
     const char *lines_end; /* behind the last complete line */
-    const char *bytes_end; /* behind the last byte that can be read */
+    const char *word_end;  /* the last place where eight bytes can be read */
     uint64_t singletons;   /* field ids that may not be repeated */
 };
 

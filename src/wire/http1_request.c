@@ -18,16 +18,13 @@ static enum http_method http1_request_method(struct span token)
     return span_eq(token, SPAN("GET")) ? HTTP_GET : http_method_of(token);
 }
 
-/* The version and CRLF at `at`, byte for byte: it may end anywhere in an LF. */
+/* The version and CRLF at `at`, byte for byte: an LF may come anywhere. */
 static err http1_request_version(const char *at, unsigned *out_minor, struct fault *why)
 {
-    static const char form[] = "HTTP/";
+    static const char form[] = "HTTP/d.d\r\n";
     for (unsigned i = 0; i < sizeof form - 1; i++)
-        if (at[i] != form[i])
+        if (form[i] == 'd' ? !http_chars_is_digit(at[i]) : at[i] != form[i])
             return fault_set(why, ERR_BAD_REQUEST, "the request line does not end with a version");
-    if (!http_chars_is_digit(at[5]) || at[6] != '.' || !http_chars_is_digit(at[7]) ||
-        at[8] != '\r' || at[9] != '\n')
-        return fault_set(why, ERR_BAD_REQUEST, "the request line does not end with a version");
     if (at[5] != '1')
         return fault_set(why, ERR_VERSION, "the version is not HTTP/1");
     *out_minor = at[7] == '0' ? 0 : 1;
@@ -39,7 +36,7 @@ err http1_request_line(const struct http1_input *in, struct http_request *out, c
 {
     const char *method = *at;
     const char *stop = http_chars_skip(method, HTTP_CHARS_TOKEN);
-    if (*stop != ' ' || stop == method)
+    if (http_chars_reread(stop) != ' ' || stop == method)
         return fault_set(why, ERR_BAD_REQUEST, "the method is not a token and a space");
     out->method_text = span_of(method, (size_t)(stop - method));
     if (out->method_text.len > HTTP1_METHOD_BYTES)
@@ -48,9 +45,9 @@ err http1_request_line(const struct http1_input *in, struct http_request *out, c
 
     const char *target = stop + 1;
     stop = http_chars_skip(target, HTTP_CHARS_BEFORE_QUERY);
-    const char *query = *stop == '?' ? stop : NULL;
+    const char *query = http_chars_reread(stop) == '?' ? stop : NULL;
     stop = query == NULL ? stop : http_chars_skip(query, HTTP_CHARS_TARGET);
-    if (*stop != ' ' || stop == target)
+    if (http_chars_reread(stop) != ' ' || stop == target)
         return fault_set(why, ERR_BAD_REQUEST, "the request target has an invalid character");
     out->target = span_of(target, (size_t)(stop - target));
     if (out->target.len > in->limits->target_bytes)
@@ -58,7 +55,12 @@ err http1_request_line(const struct http1_input *in, struct http_request *out, c
                          in->limits->target_bytes);
     out->query = query == NULL ? (struct span){0} : span_of(query + 1, (size_t)(stop - query - 1));
     out->raw_path = span_of(target, (size_t)((query == NULL ? stop : query) - target));
-    TRY(http1_request_version(stop + 1, &out->head.version_minor, why));
+    /* The word that ends with the CRLF of this line can be read, and with it the line. */
+    bool is_common =
+        stop + 3 <= in->word_end && memcmp(stop + 1, "HTTP/1.1\r\n", HTTP1_VERSION_BYTES) == 0;
+    out->head.version_minor = 1;
+    if (!is_common)
+        TRY(http1_request_version(stop + 1, &out->head.version_minor, why));
     *at = stop + 1 + HTTP1_VERSION_BYTES;
     return OK;
 }

@@ -10,7 +10,7 @@
 #define QUERY   (HTTP_CHARS_TARGET | HTTP_CHARS_VALUE)
 #define VISIBLE (HTTP_CHARS_BEFORE_QUERY | QUERY)
 #define NAME                                                                                       \
-    (HTTP_CHARS_TOKEN | HTTP_CHARS_PATH | HTTP_CHARS_UNRESERVED | HTTP_CHARS_HOST | VISIBLE)
+    (HTTP_CHARS_TOKEN | HTTP_CHARS_PATH | HTTP_CHARS_UNRESERVED | HTTP_CHARS_LABEL | VISIBLE)
 #define SUBDELIM (HTTP_CHARS_PATH | VISIBLE)
 
 const uint8_t http_chars[256] = {
@@ -22,7 +22,7 @@ const uint8_t http_chars[256] = {
     ['a' ... 'f'] = NAME | HTTP_CHARS_HEX,
     ['g' ... 'z'] = NAME,
     ['-'] = NAME,
-    ['.'] = NAME,
+    ['.'] = HTTP_CHARS_TOKEN | HTTP_CHARS_PATH | HTTP_CHARS_UNRESERVED | VISIBLE,
     ['_'] = NAME,
     ['~'] = HTTP_CHARS_TOKEN | HTTP_CHARS_PATH | HTTP_CHARS_UNRESERVED | VISIBLE,
     ['!'] = HTTP_CHARS_TOKEN | SUBDELIM,

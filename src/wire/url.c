@@ -211,28 +211,27 @@ err url_canonical_path(struct arena *arena, struct span path, struct span *out, 
 
 err url_check_query(struct span query)
 {
-    for (size_t i = 0; i < query.len; i++)
-        if (!http_chars_is(query.at[i], HTTP_CHARS_TARGET))
-            return FAIL(BAD_REQUEST);
-    return OK;
+    const char *end = query.at + query.len;
+    return http_chars_skip_until(query.at, end, HTTP_CHARS_TARGET) == end ? OK : FAIL(BAD_REQUEST);
 }
 
 /* No empty label: "a..b" and ".a" are read differently; "a." is the absolute form of a name. */
 static size_t url_name_length(struct span text)
 {
-    bool is_label_empty = true;
-    size_t i = 0;
-    for (; i < text.len && http_chars_is(text.at[i], HTTP_CHARS_HOST); i++) {
-        bool is_dot = text.at[i] == '.';
-        if (is_dot && is_label_empty)
+    const char *label = text.at, *end = text.at + text.len;
+    for (;;) {
+        const char *stop = http_chars_skip_until(label, end, HTTP_CHARS_LABEL);
+        if (stop == end || *stop != '.')
+            return (size_t)(stop - text.at);
+        if (stop == label)
             return 0;
-        is_label_empty = is_dot;
+        label = stop + 1;
     }
-    return i;
 }
 
-/* The length of "[...]", 0 when it is not an IPv6 address; zones are refused. */
-static size_t url_ip6_length(struct span text)
+/* The length of "[...]", 0 when it is not an IPv6 address; zones are refused. Not inlined: its
+ * buffer would cost each host a stack check. */
+static __attribute__((noinline)) size_t url_ip6_length(struct span text)
 {
     char literal[INET6_ADDRSTRLEN];
     struct in6_addr address;
@@ -247,12 +246,13 @@ static size_t url_ip6_length(struct span text)
 static bool url_read_port(struct span digits, uint32_t *out)
 {
     uint32_t port = 0;
-    if (digits.len == 0 || digits.len > 5 || digits.at[0] == '0')
+    if (digits.len - 1 > 4 || digits.at[0] == '0')
         return false;
     for (size_t i = 0; i < digits.len; i++) {
-        if (!http_chars_is_digit(digits.at[i]))
+        unsigned digit = (unsigned char)digits.at[i] - (unsigned)'0';
+        if (digit > 9)
             return false;
-        port = port * 10 + (uint32_t)(digits.at[i] - '0');
+        port = port * 10 + digit;
     }
     *out = port;
     return port <= 65535;

@@ -143,8 +143,8 @@ static void test_byte_classes_follow_the_grammars(void **state)
             expected |= HTTP_CHARS_PATH;
         if (is_unreserved)
             expected |= HTTP_CHARS_UNRESERVED;
-        if (is_unreserved && b != '~')
-            expected |= HTTP_CHARS_HOST;
+        if (is_unreserved && b != '~' && b != '.')
+            expected |= HTTP_CHARS_LABEL;
         if (b == '\t' || b == ' ' || is_visible || b >= 0x80)
             expected |= HTTP_CHARS_VALUE;
         if (is_digit || (b >= 'a' && b <= 'f') || (b >= 'A' && b <= 'F'))
