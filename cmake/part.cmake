@@ -1,7 +1,8 @@
 # plimsoll_part(name [USES part...] [LIBS target...])
 #
 # src/<name>/*.c becomes the static library <name>; each tests/<name>/test_*.c becomes a test
-# executable linked to that part and to what the part may use, and to nothing else.
+# executable linked to that part and to what the part may use, and to nothing else. The other
+# tests/<name>/*.c are what these tests share.
 function(plimsoll_part name)
   cmake_parse_arguments(PART "" "" "USES;LIBS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.c)
@@ -18,11 +19,21 @@ function(plimsoll_part name)
     return()
   endif()
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${name}/test_*.c)
+  file(GLOB helpers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${name}/*.c)
+  list(REMOVE_ITEM helpers ${tests} "")
+  if(helpers)
+    add_library(${name}_helpers STATIC ${helpers})
+    target_include_directories(${name}_helpers PUBLIC ${CMAKE_SOURCE_DIR}/tests)
+    target_link_libraries(${name}_helpers PUBLIC ${name} PkgConfig::CMOCKA)
+  endif()
   foreach(source ${tests})
     get_filename_component(stem ${source} NAME_WE)
     add_executable(${stem} ${source})
     target_include_directories(${stem} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
     target_link_libraries(${stem} PRIVATE ${name} PkgConfig::CMOCKA)
+    if(helpers)
+      target_link_libraries(${stem} PRIVATE ${name}_helpers)
+    endif()
     add_test(NAME ${name}/${stem} COMMAND ${stem} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(${name}/${stem} PROPERTIES TIMEOUT 120)
   endforeach()
