@@ -8,6 +8,7 @@
 #include "edge/conn.h"
 
 #include "core/mem.h"
+#include "edge/access.h"
 #include "edge/exchange.h"
 #include "edge/view.h"
 
@@ -152,13 +153,20 @@ static void conn_process(struct conn *c)
     c->is_processing = false;
 }
 
+/* Plaintext that waits in the TLS session has no event of its own. */
+static void conn_read_on(struct conn *c)
+{
+    while ((c->state == CONN_IDLE || c->state == CONN_HEAD) && channel_has_more(&c->channel) &&
+           conn_fill(c))
+        conn_process(c);
+}
+
 static void conn_receive(struct conn *c)
 {
-    do {
-        if (!conn_fill(c))
-            return;
-        conn_process(c);
-    } while ((c->state == CONN_IDLE || c->state == CONN_HEAD) && channel_has_more(&c->channel));
+    if (!conn_fill(c))
+        return;
+    conn_process(c);
+    conn_read_on(c);
 }
 
 /* While an exchange runs and does not want input, bytes of the next request may arrive. */
@@ -224,6 +232,18 @@ static err conn_make_session(struct edge_loop *home, unsigned listener_index,
     return tls_session_new(&(struct tls_session_options){.context = context}, out);
 }
 
+/* Many clients stand behind a trusted proxy, or behind a Unix socket: no cap for those. */
+static bool conn_count(struct conn *c)
+{
+    const struct settings *s = c->home->view->settings;
+    if (!c->has_address || forwarded_is_trusted(&s->trust, &c->peer))
+        return true;
+    if (err_ok(conn_cap_enter(c->home->cap, &c->peer, s->connections_per_ip, &c->cap_place)))
+        return true;
+    access_refused(c->home, ACCESS_REFUSED_PER_IP);
+    return false;
+}
+
 void conn_open(struct edge_loop *home, unsigned listener_index, int fd,
                const struct sock_address *peer)
 {
@@ -234,20 +254,18 @@ void conn_open(struct edge_loop *home, unsigned listener_index, int fd,
     c->home = home;
     c->listener_index = listener_index;
     c->body.bury = conn_bury;
-    if (!err_ok(ip_from_sockaddr(&peer->any, &c->peer, &c->peer_port)))
-        c->peer = (struct ip_address){0}; /* a Unix socket has no address */
+    c->has_address = err_ok(ip_from_sockaddr(&peer->any, &c->peer, &c->peer_port));
     timer_init(&c->timer, conn_on_timer);
     list_push_back(&home->conns, &c->node);
     home->conn_count++;
     struct sock *sock = sock_adopt(home->loop, fd, NULL, NULL);
     bool has_session = err_ok(conn_make_session(home, listener_index, &tls));
     channel_init(&c->channel, home->loop, sock, tls, conn_on_event);
-    bool is_counted = err_ok(conn_cap_enter(
-        home->cap, &c->peer, home->view->settings->connections_per_ip, &c->cap_place));
-    if (!has_session || !is_counted) {
+    if (!has_session || !conn_count(c)) {
         conn_close(c);
         return;
     }
+    access_accepted(home);
     channel_want(&c->channel, SOCK_READ);
     conn_set_deadline(c, tls == NULL ? home->view->settings->timeouts.header_ms
                                      : home->view->settings->timeouts.handshake_ms);
@@ -283,8 +301,10 @@ void conn_exchange_done(struct conn *c, size_t used, bool keeps_alive)
     conn_enter(c, CONN_IDLE);
     channel_want(&c->channel, SOCK_READ);
     conn_set_deadline(c, c->home->view->settings->timeouts.idle_ms);
-    if (c->in_len > 0)
-        conn_process(c);
+    if (c->is_processing)
+        return;
+    conn_process(c);
+    conn_read_on(c);
 }
 
 void conn_become_tunnel(struct conn *c)

@@ -39,8 +39,8 @@ enum conn_state {
 struct conn {
     uint32_t magic;
     enum conn_state state;
-    bool is_processing;  /* conn_process is on the stack */
-    bool is_read_closed; /* the client sent FIN */
+    bool is_processing; /* conn_process is on the stack */
+    bool has_address;   /* false: a Unix socket, `peer` is zero */
     struct edge_loop *home;
     struct channel channel;
     struct list node; /* in home->conns */

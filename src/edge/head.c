@@ -135,6 +135,24 @@ static void head_put_trace(struct head_writer *w, const struct exchange *x)
     head_put_line(w, SPAN("traceparent"), span_of(text, sizeof text));
 }
 
+/* RFC 9112 section 3.2: a client of version 1.0 may have named no host, or only in its target. */
+static void head_put_missing_host(struct head_writer *w, const struct exchange *x)
+{
+    struct span target = x->proxy->pick.target->address;
+    bool is_path = span_starts(target, SPAN("unix:"));
+    head_put(w, SPAN("host: "));
+    if (x->request.host.at == NULL) {
+        head_put(w, is_path ? SPAN("localhost") : target);
+    } else {
+        head_put(w, x->request.host);
+        if (x->request.port != 0)
+            head_put(w, SPAN(":"));
+        if (x->request.port != 0)
+            head_put_u64(w, x->request.port);
+    }
+    head_put(w, SPAN("\r\n"));
+}
+
 static void head_put_host(struct head_writer *w, const struct exchange *x)
 {
     const struct http_field *host = http_head_find(&x->request.head, HTTP_FIELD_HOST);
@@ -143,7 +161,7 @@ static void head_put_host(struct head_writer *w, const struct exchange *x)
     else if (host != NULL)
         head_put_line(w, SPAN("host"), host->value);
     else
-        head_put_line(w, SPAN("host"), SPAN(""));
+        head_put_missing_host(w, x);
 }
 
 err head_write_request(struct exchange *x, const struct settings_upstream *upstream,

@@ -18,7 +18,7 @@
 #define LOOPBACK_QUIET      8 /* turns without any movement */
 #define LOOPBACK_START_NS   UINT64_C(100000000000000)
 #define LOOPBACK_BUFFER     4096
-#define LOOPBACK_LISTEN     "listen: [{address: \"127.0.0.1:0\"}]\n"
+#define LOOPBACK_LISTEN     "listen: [{address: \"127.0.0.1:1\"}]\n"
 #define LOOPBACK_ADMIN      "admin: {address: off, socket: off}\n"
 #define LOOPBACK_LIMITS_OFF "limits: off\n"
 
@@ -134,7 +134,10 @@ static void loopback_listen(struct loopback *lb)
         struct sock_listen_options options = {.backlog = 512, .unix_mode = 0600};
         struct fault why = {0};
         int fd = -1;
-        if (!err_ok(sock_listen(&s->listeners[i].address, &options, &fd, &why)))
+        struct sock_address address = s->listeners[i].address;
+        if (address.any.sa_family == AF_INET)
+            address.in.sin_port = 0; /* a free port, which a configuration cannot ask for */
+        if (!err_ok(sock_listen(&address, &options, &fd, &why)))
             fail_msg("%s", why.text);
         lb->addresses[i].len = sizeof lb->addresses[i].un;
         assert_int_equal(getsockname(fd, &lb->addresses[i].any, &lb->addresses[i].len), 0);
@@ -217,10 +220,10 @@ static err loopback_parse_head(struct loopback_message *m, struct span bytes, bo
     m->head = is_request ? &m->request.head : &m->response.head;
     m->head->fields = m->fields;
     m->head->field_max = LOOPBACK_FIELDS_MAX;
-    err outcome = is_request
-                      ? http1_parse_request(&parser, &loopback_limits, bytes, &m->request, &why)
-                      : http1_parse_response(&parser, &loopback_limits, method, bytes,
-                                             &m->response, &why);
+    err outcome =
+        is_request
+            ? http1_parse_request(&parser, &loopback_limits, bytes, &m->request, &why)
+            : http1_parse_response(&parser, &loopback_limits, method, bytes, &m->response, &why);
     if (!err_ok(outcome) && !err_is(outcome, ERR_AGAIN))
         fail_msg("the server sent a message that is not valid: %s\n%.*s", why.text,
                  SPAN_ARGS(bytes));
@@ -239,11 +242,11 @@ static bool loopback_take_body(struct loopback_message *m, struct span bytes, bo
         return false;
     buf_init(&m->body, PEER_BYTES_MAX);
     assert_true(err_ok(buf_add(&m->body, bytes)));
-    if (!err_ok(http1_body_decode(&body, &loopback_limits, m->body.at, m->body.len, &decoded,
-                                  &why)))
+    if (!err_ok(
+            http1_body_decode(&body, &loopback_limits, m->body.at, m->body.len, &decoded, &why)))
         fail_msg("the server sent a body that is not valid: %s", why.text);
-    bool is_whole = http1_body_is_done(&body) ||
-                    (m->head->body == HTTP_BODY_UNTIL_CLOSE && is_ended);
+    bool is_whole =
+        http1_body_is_done(&body) || (m->head->body == HTTP_BODY_UNTIL_CLOSE && is_ended);
     m->body.len = decoded.payload;
     *out_consumed = decoded.consumed;
     if (!is_whole)
@@ -265,8 +268,7 @@ static bool loopback_take(struct peer *p, bool is_request, enum http_method meth
         return false;
     buf_init(&out->head_bytes, PEER_BYTES_MAX);
     assert_true(err_ok(buf_append(&out->head_bytes, p->in.at, head_bytes)));
-    assert_true(
-        err_ok(loopback_parse_head(out, buf_span(&out->head_bytes), is_request, method)));
+    assert_true(err_ok(loopback_parse_head(out, buf_span(&out->head_bytes), is_request, method)));
     buf_consume(&p->in, head_bytes + body_bytes);
     return true;
 }
@@ -289,8 +291,7 @@ unsigned loopback_field_count(const struct loopback_message *m, const char *name
 
 bool loopback_field_is(const struct loopback_message *m, const char *name, const char *value)
 {
-    return loopback_field_count(m, name) == 1 &&
-           span_eq(loopback_field(m, name), span_from(value));
+    return loopback_field_count(m, name) == 1 && span_eq(loopback_field(m, name), span_from(value));
 }
 
 bool loopback_body_has(const struct loopback_message *m, const char *text)
@@ -353,8 +354,9 @@ void loopback_settle(struct loopback *lb)
 
 void loopback_advance(struct loopback *lb, uint64_t ms)
 {
+    loopback_settle(lb); /* what was on its way arrives at the old time */
     clock_fake_advance_ms(&lb->clock, ms);
-    loopback_settle(lb); /* the time of a turn is read at its start */
+    loopback_settle(lb);
 }
 
 void loopback_begin_wait(struct loopback *lb)
@@ -439,8 +441,7 @@ unsigned loopback_ask(struct loopback *lb, struct peer *client, const char *text
                       struct loopback_message *out)
 {
     peer_say(client, text);
-    loopback_answer_to(lb, client,
-                       strncmp(text, "HEAD ", 5) == 0 ? HTTP_HEAD : HTTP_GET, out);
+    loopback_answer_to(lb, client, strncmp(text, "HEAD ", 5) == 0 ? HTTP_HEAD : HTTP_GET, out);
     return out->response.status;
 }
 

@@ -59,13 +59,14 @@ struct loopback {
 struct loopback_options {
     const char *yaml;
     bool is_admin;
-    unsigned spare_chunks;          /* of memory; 0 finds uses of what is gone */
+    unsigned spare_chunks;           /* of memory; 0 finds uses of what is gone */
     const struct part *const *parts; /* NULL: none */
-    const char *folder;             /* stands for $dir */
+    const char *folder;              /* stands for $dir */
 };
 
 /* $0 $1 $2 in the text are the upstreams, $dead is a port that refuses, $dir the folder. Where
- * `listen` is missing it is one plain listener; limits are off where none are given. */
+ * `listen` is missing it is one plain listener; limits are off where none are given. Listeners
+ * get free ports, whatever the text says. */
 void loopback_open_with(struct loopback *lb, const struct loopback_options *options);
 void loopback_open(struct loopback *lb, const char *yaml);
 /* Checks that nothing is under way any more, and frees all. */
