@@ -24,7 +24,7 @@ static const char config_docs_head[] =
     "One YAML file holds the configuration, and this page is generated from the tables that\n"
     "validate it. `plimsoll check` reads the file and names each error with its line, column and\n"
     "key; unknown keys and keys that stand twice are errors. Keys that are not written read as\n"
-    "their defaults.\n"
+    "their defaults. YAML is taken without tabs, tags and directives.\n"
     "\n"
     "`${NAME}` in a value stands for that environment variable, which must be set; `$${` stands\n"
     "for `${` itself. A reload puts `live` keys into effect at once; `restart` keys keep their\n"

@@ -50,6 +50,23 @@ static err config_yaml_fail(struct config_yaml_builder *b, const char *what)
     return FAIL(CONFIG);
 }
 
+/* What is wrong with a character, or NULL. Tabs and directives are YAML, but nobody needs them
+ * here, and libfyaml 0.7.12 breaks its own lists at a tab behind a "?" and can hang in a directive.
+ */
+static const char *config_yaml_flaw(struct span text, bool is_line_start)
+{
+    unsigned char c = (unsigned char)text.at[0];
+    if (span_utf8_length(text) == 0)
+        return "the file is not valid UTF-8 here";
+    if (c == '\t')
+        return "a tab stands here; write spaces, or \\t in double quotes";
+    if ((c < 0x20 && c != '\n' && c != '\r') || c == 0x7f)
+        return "a control character stands here";
+    if (c == '%' && is_line_start)
+        return "directives (%...) have no meaning here";
+    return NULL;
+}
+
 /* RFC 3629, and none of the control bytes that YAML forbids (YAML 1.2 section 5.1). */
 static err config_yaml_check_bytes(struct config_yaml_builder *b, struct span text)
 {
@@ -59,16 +76,13 @@ static err config_yaml_check_bytes(struct config_yaml_builder *b, struct span te
         text = span_skip(text, 3);
     while (text.len > 0) {
         unsigned char c = (unsigned char)text.at[0];
-        size_t length = span_utf8_length(text);
-        if (length == 0)
-            return config_yaml_fail(b, "the file is not valid UTF-8 here");
-        bool is_break = c == '\n' || c == '\r';
-        if ((c < 0x20 && c != '\t' && !is_break) || c == 0x7f)
-            return config_yaml_fail(b, "a control character stands here");
+        const char *flaw = config_yaml_flaw(text, b->column == 1);
+        if (flaw != NULL)
+            return config_yaml_fail(b, flaw);
         bool is_line_end = c == '\n' || (c == '\r' && (text.len == 1 || text.at[1] != '\n'));
         b->line += is_line_end ? 1 : 0;
         b->column = is_line_end ? 1 : b->column + 1;
-        text = span_skip(text, length);
+        text = span_skip(text, span_utf8_length(text));
     }
     return OK;
 }

@@ -80,6 +80,7 @@ static void test_yaml_forms_become_one_tree(void **state)
     assert_tree("a:\n  - 1\n  - b: 2\n    c: 'x y'\n  -\nd: {e: [f, \"g\\x41\"], h: }\n",
                 "{a:[1,{b:2,c:\"x y\"},],d:{e:[f,\"gA\"],h:}}");
     assert_tree("a: |\n  x\n  y\nb: >\n  x\n  y\n", "{a:\"x\ny\n\",b:\"x y\n\"}");
+    assert_tree("a: \"x\\ty\"\nb: 5%\n", "{a:\"x\ty\",b:5%}");
     assert_tree("a: 1\na: 2\n", "{a:1,a:2}"); /* the loader knows the path for its message */
     assert_tree("a: &x [1, 2]\nb: *x\nc: &y 3\nd: [*y, *x]\n",
                 "{a:[1,2],b:*[1,2],c:3,d:[*3,*[1,2]]}");
@@ -128,6 +129,10 @@ static void test_yaml_outside_our_subset_is_refused(void **state)
     assert_fault("a: 1\n---\nb: 1\n", 2, 1, "the file must hold one document");
     assert_fault("? [a]\n: 1\n", 1, 3, "a key must be a plain text");
     assert_fault("a: &x b\n*x : 1\n", 2, 1, "a key must be a plain text");
+    assert_fault("%YAML 1.2\n---\na: 1\n", 1, 1, "directives (%...) have no meaning here");
+    assert_fault("a: 1\n%x\n", 2, 1, "directives (%...) have no meaning here");
+    assert_fault("a:\n\tb: 1\n", 2, 1, "a tab stands here; write spaces, or \\t in double quotes");
+    assert_fault("? a:\t:b\n", 1, 5, "a tab stands here; write spaces, or \\t in double quotes");
     assert_fault("a: *x\n", 1, 4, "no complete value with this anchor stands before the alias");
     assert_fault("a: &x [*x]\n", 1, 8,
                  "no complete value with this anchor stands before the alias");
