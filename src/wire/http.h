@@ -10,21 +10,25 @@
 #pragma once
 #include "core/span.h"
 
+/* clang-format off: one table, several rows a line. */
 /* X(name). Order is the index of the per-method metric labels. METHOD_OTHER is any valid token
  * that is not listed: it is proxied, never retried. */
 #define HTTP_METHOD_TABLE(X)                                                                       \
     X(GET) X(HEAD) X(POST) X(PUT) X(DELETE) X(OPTIONS) X(PATCH) X(TRACE) X(CONNECT)
 
+/* clang-format on */
+
 enum http_method {
 #define X(name) HTTP_##name,
     HTTP_METHOD_TABLE(X)
 #undef X
-    HTTP_METHOD_OTHER,
+        HTTP_METHOD_OTHER,
     HTTP_METHOD_COUNT
 };
 
 /* Field names that Plimsoll itself reads or writes: X(id, canonical lower-case name, flags).
- * H = hop-by-hop, never forwarded (RFC 9110 section 7.6.1). */
+ * HTTP_HOP_BY_HOP: never forwarded (RFC 9110 section 7.6.1). A new row needs its key in http.c, or
+ * that does not compile. */
 #define HTTP_NO_FLAGS   0u
 #define HTTP_HOP_BY_HOP 1u
 #define HTTP_FIELD_TABLE(X)                                                                        \
@@ -86,7 +90,7 @@ enum http_field_id {
 #define X(id, name, flags) HTTP_FIELD_##id,
     HTTP_FIELD_TABLE(X)
 #undef X
-    HTTP_FIELD_COUNT
+        HTTP_FIELD_COUNT
 };
 
 /* One field line. `line` spans the line as received with its CRLF; is_plain says that the line is
@@ -95,9 +99,9 @@ struct http_field {
     struct span name;
     struct span value; /* without surrounding white space */
     struct span line;
-    uint16_t id;       /* enum http_field_id */
+    uint16_t id; /* enum http_field_id */
     bool is_plain;
-    bool is_dropped;   /* hop-by-hop or named by Connection: never forwarded */
+    bool is_dropped; /* hop-by-hop or named by Connection: never forwarded */
 };
 
 enum http_body_kind {
@@ -112,14 +116,14 @@ struct http_head {
     struct http_field *fields;
     unsigned field_count;
     unsigned field_max;
-    unsigned version_minor;      /* HTTP/1.x; 1 for anything from 1 up */
+    unsigned version_minor; /* HTTP/1.x; 1 for anything from 1 up */
     enum http_body_kind body;
-    uint64_t content_length;     /* with HTTP_BODY_LENGTH */
-    bool is_keep_alive;          /* the sender's wish after version and Connection */
-    bool is_upgrade;             /* Upgrade named in Connection, and an Upgrade field present */
-    struct span upgrade;         /* its value */
-    bool has_trailer_te;         /* request: TE: trailers */
-    size_t head_bytes;           /* length of the head in the buffer, with the empty line */
+    uint64_t content_length; /* with HTTP_BODY_LENGTH */
+    bool is_keep_alive;      /* the sender's wish after version and Connection */
+    bool is_upgrade;         /* request: a WebSocket handshake; response: 101 */
+    struct span upgrade;     /* value of the Upgrade field, if any */
+    bool has_trailer_te;     /* request: TE: trailers */
+    size_t head_bytes;       /* length of the head in the buffer, with the empty line */
     /* first occurrence per known id: index + 1 into fields, 0 = absent */
     uint16_t first[HTTP_FIELD_COUNT];
 };
@@ -135,12 +139,12 @@ struct http_request {
     struct http_head head;
     enum http_method method;
     struct span method_text;
-    struct span target;     /* as received */
+    struct span target; /* as received */
     enum http_target_form target_form;
-    struct span raw_path;   /* as received, before '?'; "/" when absolute-form has none */
-    struct span query;      /* behind '?', without it; at == NULL when there is no '?' */
-    struct span host;       /* lower case is not applied; without port */
-    uint32_t port;          /* 0 = none given */
+    struct span raw_path; /* as received, before '?'; "/" when absolute-form has none */
+    struct span query;    /* behind '?', without it; at == NULL when there is no '?' */
+    struct span host;     /* lower case is not applied; without port */
+    uint32_t port;        /* 0 = none given */
     bool expects_continue;
 };
 
@@ -169,7 +173,7 @@ enum http_field_id http_field_id_of(struct span name); /* case-insensitive */
 /* The same, and HTTP_FIELD_COUNT for a name that is a known one but for '_' in place of '-':
  * programs that put fields into variables (CGI, WSGI) cannot tell the two apart. */
 unsigned http_field_identify(struct span name);
-struct span http_field_name(enum http_field_id id);    /* canonical, lower case */
+struct span http_field_name(enum http_field_id id); /* canonical, lower case */
 bool http_field_is_hop_by_hop(enum http_field_id id);
 
 /* Whether every byte is a token character (RFC 9110 section 5.6.2) and there is at least one. */
