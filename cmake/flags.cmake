@@ -47,6 +47,12 @@ else()
   add_compile_options($<$<CONFIG:Release,RelWithDebInfo>:-U_FORTIFY_SOURCE>
     $<$<CONFIG:Release,RelWithDebInfo>:-D_FORTIFY_SOURCE=3>)
 endif()
+# Our parts are many small files; optimising over their borders inlines what the hot path calls.
+if(NOT PLIMSOLL_SANITIZE AND NOT PLIMSOLL_COVERAGE AND CMAKE_BUILD_TYPE MATCHES "Rel")
+  include(CheckIPOSupported)
+  check_ipo_supported(RESULT has_ipo LANGUAGES C)
+  set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ${has_ipo})
+endif()
 if(PLIMSOLL_COVERAGE)
   add_compile_options(--coverage)
   add_link_options(--coverage)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "core/mem.h"
+#include "core/put.h"
 
 #define BUF_FIRST_BYTES 64
 
@@ -35,11 +36,9 @@ void buf_reset(struct buf *b)
     b->len = 0;
 }
 
-err buf_reserve(struct buf *b, size_t more)
+err buf_grow(struct buf *b, size_t more)
 {
     must(b->max > 0 && b->len <= b->cap);
-    if (b->cap - b->len >= more)
-        return OK;
     if (more > b->max - b->len)
         return FAIL(TOO_LARGE);
     size_t cap = b->cap == 0 ? BUF_FIRST_BYTES : b->cap;
@@ -54,34 +53,12 @@ err buf_reserve(struct buf *b, size_t more)
     return OK;
 }
 
-err buf_append(struct buf *b, const void *bytes, size_t len)
-{
-    TRY(buf_reserve(b, len));
-    if (len > 0)
-        memcpy(b->at + b->len, bytes, len);
-    b->len += len;
-    return OK;
-}
-
-err buf_add(struct buf *b, struct span s)
-{
-    return buf_append(b, s.at, s.len);
-}
-
-err buf_add_char(struct buf *b, char c)
-{
-    return buf_append(b, &c, 1);
-}
-
 err buf_add_u64(struct buf *b, uint64_t value)
 {
     char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    return buf_append(b, digits + at, sizeof digits - at);
+    struct put w = put_into(digits, sizeof digits);
+    put_u64(&w, value);
+    return buf_append(b, digits, (size_t)(w.at - digits));
 }
 
 err buf_vprintf(struct buf *b, const char *format, va_list args)

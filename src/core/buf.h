@@ -21,11 +21,35 @@ void buf_done(struct buf *b); /* may run twice */
 void buf_wipe(struct buf *b); /* buf_done for secrets: overwrites the bytes first */
 void buf_reset(struct buf *b); /* empty, capacity kept */
 
+err buf_grow(struct buf *b, size_t more);
+
 /* Room for `more` bytes behind len: ERR_TOO_LARGE past max, ERR_NO_MEMORY. */
-err buf_reserve(struct buf *b, size_t more);
-err buf_append(struct buf *b, const void *bytes, size_t len);
-err buf_add(struct buf *b, struct span s);
-err buf_add_char(struct buf *b, char c);
+static inline err buf_reserve(struct buf *b, size_t more)
+{
+    return __builtin_expect(b->cap - b->len >= more, 1) ? OK : buf_grow(b, more);
+}
+
+static inline err buf_append(struct buf *b, const void *bytes, size_t len)
+{
+    TRY(buf_reserve(b, len));
+    if (len > 0)
+        memcpy(b->at + b->len, bytes, len);
+    b->len += len;
+    return OK;
+}
+
+static inline err buf_add(struct buf *b, struct span s)
+{
+    return buf_append(b, s.at, s.len);
+}
+
+static inline err buf_add_char(struct buf *b, char c)
+{
+    TRY(buf_reserve(b, 1));
+    b->at[b->len++] = c;
+    return OK;
+}
+
 err buf_add_u64(struct buf *b, uint64_t value);
 err buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 err buf_vprintf(struct buf *b, const char *format, va_list args) PRINTF_LIKE(2, 0);

@@ -146,7 +146,9 @@ err limits_build(const struct config_node *list, struct span owner, struct arena
         entries[i].header = config_span(node, "header");
         unsigned before = report->count;
         limits_check(node, entries[i].per, report);
-        if (report->count == before && !err_ok(limit_rule_init(&entries[i].rule, &options, &why)))
+        if (report->count == before &&
+            (!err_ok(limit_rule_init(&entries[i].rule, &options, &why)) ||
+             !err_ok(limit_headers_prepare(&entries[i].rule, arena, &entries[i].text))))
             (void)config_fault(node, report, "%s", why.text);
     }
     out->entries = entries;
@@ -175,14 +177,18 @@ static struct span limits_client(const struct limits_entry *entry,
 }
 
 static unsigned limits_gather(const struct limits_set *set, const struct limits_request *request,
-                              struct limit_check *checks, unsigned count)
+                              struct limit_check *checks, struct limits_outcome *out,
+                              unsigned count)
 {
     for (unsigned i = 0; i < set->count && count < LIMITS_PER_REQUEST_MAX; i++) {
         struct ip_address room;
         const struct limits_entry *entry = &set->entries[i];
         struct span client = limits_client(entry, request, &room);
-        checks[count++] =
+        checks[count] =
             (struct limit_check){.rule = &entry->rule, .key = limit_rule_key(&entry->rule, client)};
+        out->entries[count] =
+            (struct limit_headers_entry){&entry->rule, &entry->text, &out->verdicts[count]};
+        count++;
     }
     return count;
 }
@@ -192,8 +198,8 @@ void limits_decide(struct limit_table *table, const struct limits_set *global,
                    struct limits_outcome *out)
 {
     struct limit_check checks[LIMITS_PER_REQUEST_MAX];
-    unsigned count = limits_gather(global, request, checks, 0);
-    count = limits_gather(route, request, checks, count);
+    unsigned count = limits_gather(global, request, checks, out, 0);
+    count = limits_gather(route, request, checks, out, count);
     out->count = 0;
     out->is_refused = false;
     out->is_shadow_exceeded = false;
@@ -202,7 +208,6 @@ void limits_decide(struct limit_table *table, const struct limits_set *global,
     out->count = limit_table_admit_all(table, checks, count, request->now_ms, out->verdicts);
     for (unsigned i = 0; i < out->count; i++) {
         const struct limit_verdict *verdict = &out->verdicts[i];
-        out->entries[i] = (struct limit_headers_entry){checks[i].rule, verdict};
         if (verdict->is_exceeded && verdict->is_admitted)
             out->is_shadow_exceeded = true;
         if (!verdict->is_admitted) {

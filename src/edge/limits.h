@@ -25,6 +25,7 @@ enum limits_per {
 
 struct limits_entry {
     struct limit_rule rule;
+    struct limit_headers_text text;
     enum limits_per per;
     struct span header; /* with LIMITS_PER_header: the field's name */
 };

@@ -161,9 +161,9 @@ static void respond_add_line(struct exchange *x, const char *name, struct span v
 static err respond_write_problem(struct exchange *x, struct buf *out, bool is_html)
 {
     struct problem p = problem_of(x->failure.code);
-    struct span violated[1] = {x->limits.refused_by};
+    struct span violated[LIMIT_HEADERS_ITEMS_MAX];
     struct problem_member member = {
-        .name = "violated-policies", .kind = PROBLEM_STRINGS, .texts = violated, .text_count = 1};
+        .name = "violated-policies", .kind = PROBLEM_STRINGS, .texts = violated};
     p.status = x->status;
     if (x->why.text[0] != '\0')
         p.detail = span_from(x->why.text);
@@ -172,6 +172,8 @@ static err respond_write_problem(struct exchange *x, struct buf *out, bool is_ht
     if (x->limits.is_refused) {
         p.type = PROBLEM_TYPE_QUOTA_EXCEEDED;
         p.retry_after_s = (x->limits.retry_after_ms + 999) / 1000;
+        member.text_count = limit_headers_violated(x->limits.entries, x->limits.count, &x->arena,
+                                                   violated);
         p.members = &member;
         p.member_count = 1;
     }

@@ -66,12 +66,15 @@ err ratelimit_add_policy(struct buf *out, const struct ratelimit_item *items, un
     return OK;
 }
 
-err ratelimit_add_status(struct buf *out, const struct ratelimit_item *items, unsigned count)
+err ratelimit_add_prefix(struct buf *out, const struct ratelimit_item *item)
 {
-    for (unsigned i = 0; i < count; i++) {
-        TRY(ratelimit_add_member(out, &items[i], i == 0));
-        TRY(ratelimit_add_parameter(out, SPAN(";r="), items[i].remaining));
-        TRY(ratelimit_add_parameter(out, SPAN(";t="), ratelimit_seconds(items[i].reset_ms)));
-    }
-    return OK;
+    TRY(ratelimit_add_member(out, item, /* is_first= */ true));
+    return buf_add(out, SPAN(";r="));
+}
+
+void ratelimit_put_state(struct put *out, uint64_t remaining, uint64_t reset_ms)
+{
+    put_u64(out, remaining);
+    put_span(out, SPAN(";t="));
+    put_u64(out, ratelimit_seconds(reset_ms));
 }

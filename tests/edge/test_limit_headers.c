@@ -8,6 +8,8 @@
 
 struct test_fixture {
     struct limit_rule api, login, shadow;
+    struct limit_headers_text texts[3];
+    struct arena arena;
     struct limit_verdict verdicts[3];
     struct limit_headers_entry entries[3];
 };
@@ -32,27 +34,34 @@ static void test_start(struct test_fixture *f, unsigned login_used)
         limit_table_admit(t, &f->login, 2, 60000000, &f->verdicts[1]);
     for (unsigned i = 0; i < 2; i++)
         limit_table_admit(t, &f->shadow, 3, 60000000, &f->verdicts[2]);
-    f->entries[0] = (struct limit_headers_entry){&f->api, &f->verdicts[0]};
-    f->entries[1] = (struct limit_headers_entry){&f->login, &f->verdicts[1]};
-    f->entries[2] = (struct limit_headers_entry){&f->shadow, &f->verdicts[2]};
+    const struct limit_rule *rules[3] = {&f->api, &f->login, &f->shadow};
+    arena_init(&f->arena, NULL, 65536);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(err_ok(limit_headers_prepare(rules[i], &f->arena, &f->texts[i])));
+        f->entries[i] = (struct limit_headers_entry){rules[i], &f->texts[i], &f->verdicts[i]};
+    }
     limit_table_free(t);
+}
+
+static void test_end(struct test_fixture *f)
+{
+    arena_done(&f->arena);
 }
 
 static void test_lines_are(const struct limit_headers_entry *entries, unsigned count,
                            const char *expected)
 {
-    struct buf b CLEANUP(buf_done);
-    buf_init(&b, 4096);
-    const char *text;
-    assert_true(err_ok(limit_headers_write(&b, entries, count, WALL_NS)));
-    assert_true(err_ok(buf_text(&b, &text)));
-    assert_string_equal(text, expected);
+    char room[4096];
+    struct put w = put_into(room, sizeof room - 1);
+    limit_headers_put(&w, entries, count, WALL_NS);
+    *w.at = '\0';
+    assert_string_equal(room, expected);
 }
 
 static void test_limit_headers_show_all_windows_and_the_tightest(void **state)
 {
     (void)state;
-    struct test_fixture f;
+    struct test_fixture f CLEANUP(test_end);
     test_start(&f, 2);
     test_lines_are(f.entries, 1,
                    "ratelimit-policy: \"api-second\";q=10;w=1, \"api-minute\";q=100;w=60\r\n"
@@ -73,7 +82,7 @@ static void test_limit_headers_show_all_windows_and_the_tightest(void **state)
 static void test_limit_headers_of_a_refusal_show_the_limit_that_refused(void **state)
 {
     (void)state;
-    struct test_fixture f;
+    struct test_fixture f CLEANUP(test_end);
     test_start(&f, 6);
     test_lines_are(f.entries, 2,
                    "ratelimit-policy: \"api-second\";q=10;w=1, \"api-minute\";q=100;w=60, "
@@ -89,7 +98,7 @@ static void test_limit_headers_of_a_refusal_show_the_limit_that_refused(void **s
 static void test_limit_headers_leave_shadow_rules_out(void **state)
 {
     (void)state;
-    struct test_fixture f;
+    struct test_fixture f CLEANUP(test_end);
     test_start(&f, 1);
     assert_true(f.verdicts[2].is_exceeded);
     test_lines_are(f.entries + 2, 1, "");
@@ -99,7 +108,7 @@ static void test_limit_headers_leave_shadow_rules_out(void **state)
 static void test_limit_headers_violated_are_the_exhausted_windows_of_what_refused(void **state)
 {
     (void)state;
-    struct test_fixture f;
+    struct test_fixture f CLEANUP(test_end);
     test_start(&f, 6);
     struct arena arena CLEANUP(arena_done);
     arena_init(&arena, NULL, 1 << 16);
@@ -115,12 +124,13 @@ static void test_limit_headers_violated_are_the_exhausted_windows_of_what_refuse
 static void test_limit_headers_report_a_full_buffer(void **state)
 {
     (void)state;
-    struct test_fixture f;
+    struct test_fixture f CLEANUP(test_end);
     test_start(&f, 6);
-    for (size_t max = 1; max < 200; max++) {
-        struct buf b CLEANUP(buf_done);
-        buf_init(&b, max);
-        assert_true(err_is(limit_headers_write(&b, f.entries, 2, WALL_NS), ERR_TOO_LARGE));
+    char room[200];
+    for (size_t max = 1; max < sizeof room; max++) {
+        struct put w = put_into(room, max);
+        limit_headers_put(&w, f.entries, 2, WALL_NS);
+        assert_true(w.is_full && w.at <= room + max);
     }
 }
 
