@@ -9,7 +9,7 @@
 #include "core/span.h"
 
 struct buf {
-    char *at;   /* owned; NULL while empty */
+    char *at; /* owned; NULL while empty */
     size_t len;
     size_t cap;
     size_t max; /* never holds more than this */
@@ -17,8 +17,8 @@ struct buf {
 
 /* An empty buffer; allocates nothing. A zeroed struct is valid for buf_done but holds nothing. */
 void buf_init(struct buf *b, size_t max_bytes);
-void buf_done(struct buf *b); /* may run twice */
-void buf_wipe(struct buf *b); /* buf_done for secrets: overwrites the bytes first */
+void buf_done(struct buf *b);  /* may run twice */
+void buf_wipe(struct buf *b);  /* buf_done for secrets: overwrites the bytes first */
 void buf_reset(struct buf *b); /* empty, capacity kept */
 
 err buf_grow(struct buf *b, size_t more);

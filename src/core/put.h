@@ -55,6 +55,3 @@ static inline void put_line(struct put *w, struct span name, struct span value)
     put_span(w, value);
     put_span(w, SPAN("\r\n"));
 }
-
-/* Lower-case hex of `size` bytes. */
-void put_hex(struct put *w, const unsigned char *bytes, size_t size);

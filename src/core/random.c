@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "core/hex.h"
 #include "core/mem.h"
 
 void random_init(struct random *r)
@@ -118,8 +119,5 @@ void random_hex(struct random *r, char *out, size_t size)
     unsigned char bytes[32];
     must(size <= sizeof bytes);
     random_bytes(r, bytes, size);
-    for (size_t i = 0; i < size; i++) {
-        out[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-        out[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-    }
+    (void)hex_write(out, bytes, size);
 }

@@ -272,14 +272,6 @@ static struct metric_histogram *access_client_histogram(const struct exchange *x
     return slot->histogram;
 }
 
-static void access_hex(const unsigned char *bytes, size_t size, char *out)
-{
-    for (size_t i = 0; i < size; i++) {
-        out[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-        out[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-    }
-}
-
 static void access_count(struct exchange *x, uint64_t took_ns)
 {
     struct access *a = x->home->access;
@@ -287,7 +279,7 @@ static void access_count(struct exchange *x, uint64_t took_ns)
     metric_observe(h, took_ns);
     if (x->trace.flags & TRACECONTEXT_SAMPLED) {
         struct metric_exemplar example = {.value = took_ns, .wall_ns = loop_wall_ns(x->home->loop)};
-        access_hex(x->trace.trace_id, sizeof x->trace.trace_id, example.trace_id);
+        memcpy(example.trace_id, exchange_trace_id(x).at, sizeof example.trace_id);
         metric_exemplify(h, &example);
     }
     metric_add(a->received, x->body.decoder.received_bytes);
@@ -342,14 +334,13 @@ void access_bad_response(struct exchange *x, const struct fault *why)
 
 static void access_write_request(struct exchange *x, struct record *r)
 {
-    char ip[IP_TEXT_MAX];
     record_str(r, RECORD_KEY("method"), x->request.method_text);
     record_str(r, RECORD_KEY("host"), x->request.host);
     record_str(r, RECORD_KEY("path"), x->path.at == NULL ? x->request.raw_path : x->path);
     if (x->request.query.len > 0)
         record_str(r, RECORD_KEY("query"), x->request.query);
     record_u64(r, RECORD_KEY("status"), x->status);
-    record_plain(r, RECORD_KEY("client"), span_of(ip, ip_format(&x->client, ip)));
+    record_plain(r, RECORD_KEY("client"), span_of(x->client_text, x->client_len));
     record_plain(r, RECORD_KEY("scheme"), x->is_secure ? SPAN("https") : SPAN("http"));
     record_str(r, RECORD_KEY("route"), x->route->name);
     const struct http_field *agent = http_head_find(&x->request.head, HTTP_FIELD_USER_AGENT);
@@ -374,12 +365,9 @@ static void access_write_upstream(struct exchange *x, struct record *r)
 
 static void access_write_ids(struct exchange *x, struct record *r)
 {
-    char hex[32];
     record_plain(r, RECORD_KEY("request_id"), span_of(x->id, x->id_len));
-    access_hex(x->trace.trace_id, 16, hex);
-    record_plain(r, RECORD_KEY("trace_id"), span_of(hex, 32));
-    access_hex(x->trace.span_id, 8, hex);
-    record_plain(r, RECORD_KEY("span_id"), span_of(hex, 16));
+    record_plain(r, RECORD_KEY("trace_id"), exchange_trace_id(x));
+    record_plain(r, RECORD_KEY("span_id"), exchange_span_id(x));
 }
 
 /* Phases: receive (request head), route (until dispatched), wait (until the answer's head is

@@ -59,10 +59,13 @@ struct exchange {
     struct span path; /* canonical */
     struct ip_address client;
     struct forwarded_chain chain;
+    char client_text[IP_TEXT_MAX];
+    size_t client_len;
     bool is_secure; /* the client speaks https, to us or to a trusted proxy */
     char id[EXCHANGE_ID_MAX];
     size_t id_len;
-    struct tracecontext trace; /* our own span in it */
+    struct tracecontext trace;                /* our own span in it */
+    char trace_text[TRACECONTEXT_TEXT_BYTES]; /* as the upstream gets it */
     unsigned char parent_span_id[8];
     bool has_parent;
     const struct settings_route *route;
@@ -90,6 +93,17 @@ struct exchange {
     struct http_field request_fields[EXCHANGE_FIELDS_MAX];
     struct http_field response_fields[EXCHANGE_FIELDS_MAX];
 };
+
+/* The hex ids inside trace_text. */
+static inline struct span exchange_trace_id(const struct exchange *x)
+{
+    return span_of(x->trace_text + 3, 32);
+}
+
+static inline struct span exchange_span_id(const struct exchange *x)
+{
+    return span_of(x->trace_text + 36, 16);
+}
 
 /* Storage for the next request of the connection; from the loop's spares. */
 struct exchange *exchange_new(struct conn *c);

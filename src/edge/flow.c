@@ -24,6 +24,21 @@ void flow_add(struct flow *f, struct span piece)
     f->count++;
 }
 
+void flow_join(struct flow *f, char *room, size_t cap, size_t copy_max)
+{
+    struct iovec *first = &f->parts[f->first];
+    size_t more = 0;
+    for (unsigned i = f->first + 1; i < f->count; i++)
+        more += f->parts[i].iov_len;
+    if (more == 0 || more > copy_max || first->iov_base != room || cap - first->iov_len < more)
+        return;
+    for (unsigned i = f->first + 1; i < f->count; i++) {
+        memcpy(room + first->iov_len, f->parts[i].iov_base, f->parts[i].iov_len);
+        first->iov_len += f->parts[i].iov_len;
+    }
+    f->count = f->first + 1;
+}
+
 static void flow_advance(struct flow *f, size_t sent)
 {
     f->sent_bytes += sent;

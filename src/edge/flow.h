@@ -30,6 +30,11 @@ static inline bool flow_is_empty(const struct flow *f)
 /* An empty piece is not added. At most FLOW_PARTS_MAX between two moments of being empty. */
 void flow_add(struct flow *f, struct span piece);
 
+/* Copies small pieces behind the first one, which starts at `room` and has `cap` bytes there, so
+ * that all leave as one. Nothing happens when they are more than `copy_max` together, when they
+ * do not fit, or when the first piece is another. */
+void flow_join(struct flow *f, char *room, size_t cap, size_t copy_max);
+
 /* Sends what can be sent: OK when all is gone, ERR_AGAIN when some is left, else the channel's
  * error. */
 err flow_send(struct flow *f, struct channel *c);

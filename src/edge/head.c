@@ -75,28 +75,25 @@ static void head_put_framing(struct put *w, const struct head_framing *framing)
 /* Who is calling, for the upstream: rebuilt from what is verified. */
 static void head_put_forwarded(struct put *w, const struct exchange *x)
 {
-    char text[FORWARDED_FOR_TEXT_MAX + 256];
-    struct buf room = {.at = text, .cap = sizeof text, .max = sizeof text};
     const struct http_field *host = http_head_find(&x->request.head, HTTP_FIELD_HOST);
-    struct span proto = x->is_secure ? SPAN("https") : SPAN("http");
-    if (err_ok(forwarded_write_for(&room, &x->chain)))
-        put_line(w, SPAN("x-forwarded-for"), buf_span(&room));
-    put_line(w, SPAN("x-forwarded-proto"), proto);
-    struct forwarded_element element = {.proto = proto};
+    struct forwarded_element element = {.proto = x->is_secure ? SPAN("https") : SPAN("http")};
+    put_span(w, SPAN("x-forwarded-for: "));
+    forwarded_put_for(w, &x->chain);
+    put_span(w, SPAN("\r\nx-forwarded-proto: "));
+    put_span(w, element.proto);
     if (host != NULL) {
-        put_line(w, SPAN("x-forwarded-host"), host->value);
+        put_span(w, SPAN("\r\nx-forwarded-host: "));
+        put_span(w, host->value);
         element.host = host->value;
     }
-    buf_reset(&room);
-    if (err_ok(forwarded_write_element(&room, &x->chain, &element)))
-        put_line(w, SPAN("forwarded"), buf_span(&room));
+    put_span(w, SPAN("\r\nforwarded: "));
+    forwarded_put_element(w, &x->chain, &element);
+    put_span(w, SPAN("\r\n"));
 }
 
 static void head_put_trace(struct put *w, const struct exchange *x)
 {
-    char text[TRACECONTEXT_TEXT_BYTES];
-    tracecontext_format(&x->trace, text);
-    put_line(w, SPAN("traceparent"), span_of(text, sizeof text));
+    put_line(w, SPAN("traceparent"), span_of(x->trace_text, sizeof x->trace_text));
 }
 
 /* RFC 9112 section 3.2: a client of version 1.0 may have named no host, or only in its target. */

@@ -25,30 +25,29 @@ static bool intake_is_id(struct span id)
     return true;
 }
 
-static void intake_identify_request(struct exchange *x)
-{
-    const struct http_field *given = http_head_find(&x->request.head, HTTP_FIELD_X_REQUEST_ID);
-    if (given != NULL && intake_is_id(given->value)) {
-        memcpy(x->id, given->value.at, given->value.len);
-        x->id_len = given->value.len;
-        return;
-    }
-    random_hex(loop_random(x->home->loop), x->id, 16);
-    x->id_len = 32;
-}
-
 static void intake_trace(struct exchange *x)
 {
     const struct http_field *given = http_head_find(&x->request.head, HTTP_FIELD_TRACEPARENT);
     struct random *random = loop_random(x->home->loop);
     struct tracecontext parent;
-    if (given != NULL && err_ok(tracecontext_parse(given->value, &parent))) {
-        x->has_parent = true;
+    x->has_parent = given != NULL && err_ok(tracecontext_parse(given->value, &parent));
+    if (x->has_parent) {
         memcpy(x->parent_span_id, parent.span_id, sizeof x->parent_span_id);
         tracecontext_child(&parent, random, &x->trace);
-        return;
+    } else {
+        tracecontext_begin(random, true, &x->trace);
     }
-    tracecontext_begin(random, true, &x->trace);
+    tracecontext_format(&x->trace, x->trace_text);
+}
+
+/* Behind intake_trace: an id of our own is the trace's, so that one search finds both. */
+static void intake_identify_request(struct exchange *x)
+{
+    const struct http_field *given = http_head_find(&x->request.head, HTTP_FIELD_X_REQUEST_ID);
+    bool is_honoured = given != NULL && intake_is_id(given->value);
+    struct span id = is_honoured ? given->value : exchange_trace_id(x);
+    memcpy(x->id, id.at, id.len);
+    x->id_len = id.len;
 }
 
 /* The peer, or who stands behind the trusted proxies. */
@@ -65,6 +64,7 @@ static void intake_client(struct exchange *x)
             values[count++] = head->fields[i].value;
     forwarded_walk(trust, &x->conn->peer, FORWARDED_X_FORWARDED_FOR, values, count, &x->chain);
     x->client = x->chain.hops[0];
+    x->client_len = ip_format(&x->client, x->client_text);
     const struct http_field *proto = http_head_find(head, HTTP_FIELD_X_FORWARDED_PROTO);
     if (is_trusted && proto != NULL)
         x->is_secure = span_eq_nocase(proto->value, SPAN("https"));
@@ -139,8 +139,8 @@ static err intake_check(struct exchange *x)
 enum exchange_verdict intake_accept(struct exchange *x)
 {
     struct conn *c = x->conn;
-    intake_identify_request(x);
     intake_trace(x);
+    intake_identify_request(x);
     intake_client(x);
     if (!err_ok(x->failure))
         return EXCHANGE_DONE;

@@ -15,6 +15,7 @@
 #define RELAY_LAST_CHUNK    SPAN("0\r\n\r\n")
 #define RELAY_CHUNK_AND_END SPAN("\r\n0\r\n\r\n")
 #define RELAY_INTERIM_MAX   8
+#define RELAY_JOIN_MAX      2048 /* bytes that are cheaper to copy than to send as a piece */
 
 static void relay_update_wants(struct proxy *p)
 {
@@ -88,6 +89,7 @@ void relay_send_request(struct proxy *p)
     flow_add(&p->to_upstream, span_of(p->head->bytes, len));
     relay_queue(&p->to_upstream, p->request_framing.kind, p->request_chunk, x->body.first,
                 x->body.is_read_whole);
+    flow_join(&p->to_upstream, p->head->bytes, blocks->block_bytes, RELAY_JOIN_MAX);
     if (!x->body.is_read_whole) {
         p->rate_check_ms = loop_now_ms(x->home->loop) + x->settings->body_rate_grace_ms;
         if (x->request.expects_continue && x->body.decoder.received_bytes == 0 && p->tries == 1) {
@@ -322,11 +324,13 @@ err relay_queue_response(struct proxy *p)
     http1_body_init(&p->body, p->response.head.body, p->response.head.content_length);
     p->is_body_ended = http1_body_is_done(&p->body);
     size_t rest = p->in_len - p->response.head.head_bytes;
-    if (p->is_body_ended) {
+    if (p->is_body_ended)
         p->is_link_reusable = p->is_link_reusable && rest == 0;
-        return OK;
-    }
-    return rest == 0 ? OK : relay_queue_payload(p, p->response.head.head_bytes, rest);
+    else if (rest > 0)
+        TRY(relay_queue_payload(p, p->response.head.head_bytes, rest));
+    /* One piece leaves by a cheaper call than several. */
+    flow_join(&x->to_client, x->head_block->bytes, blocks->block_bytes, RELAY_JOIN_MAX);
+    return OK;
 }
 
 /* Reads more of the response body and queues it. */

@@ -172,8 +172,8 @@ static err respond_write_problem(struct exchange *x, struct buf *out, bool is_ht
     if (x->limits.is_refused) {
         p.type = PROBLEM_TYPE_QUOTA_EXCEEDED;
         p.retry_after_s = (x->limits.retry_after_ms + 999) / 1000;
-        member.text_count = limit_headers_violated(x->limits.entries, x->limits.count, &x->arena,
-                                                   violated);
+        member.text_count =
+            limit_headers_violated(x->limits.entries, x->limits.count, &x->arena, violated);
         p.members = &member;
         p.member_count = 1;
     }

@@ -231,45 +231,42 @@ void forwarded_walk(const struct forwarded_trust *trust, const struct ip_address
     }
 }
 
-err forwarded_write_for(struct buf *out, const struct forwarded_chain *chain)
+void forwarded_put_for(struct put *out, const struct forwarded_chain *chain)
 {
     for (unsigned i = 0; i < chain->hop_count; i++) {
         char text[IP_TEXT_MAX];
         if (i > 0)
-            TRY(buf_add(out, SPAN(", ")));
-        TRY(buf_append(out, text, ip_format(&chain->hops[i], text)));
+            put_span(out, SPAN(", "));
+        put_span(out, span_of(text, ip_format(&chain->hops[i], text)));
     }
-    return OK;
 }
 
 /* IPv6 needs brackets, and these need quotes (RFC 7239 section 6). */
-static err forwarded_write_node(struct buf *out, const struct ip_address *ip)
+static void forwarded_put_node(struct put *out, const struct ip_address *ip)
 {
     char text[IP_TEXT_MAX];
-    size_t len = ip_format(ip, text);
     bool is_v4 = ip_is_v4(ip);
-    TRY(buf_add(out, is_v4 ? SPAN("for=") : SPAN("for=\"[")));
-    TRY(buf_append(out, text, len));
-    return is_v4 ? OK : buf_add(out, SPAN("]\""));
+    put_span(out, is_v4 ? SPAN("for=") : SPAN("for=\"["));
+    put_span(out, span_of(text, ip_format(ip, text)));
+    put_span(out, is_v4 ? SPAN("") : SPAN("]\""));
 }
 
-err forwarded_write_element(struct buf *out, const struct forwarded_chain *chain,
-                            const struct forwarded_element *element)
+void forwarded_put_element(struct put *out, const struct forwarded_chain *chain,
+                           const struct forwarded_element *element)
 {
     for (unsigned i = 0; i < chain->hop_count; i++) {
         if (i > 0)
-            TRY(buf_add(out, SPAN(", ")));
-        TRY(forwarded_write_node(out, &chain->hops[i]));
+            put_span(out, SPAN(", "));
+        forwarded_put_node(out, &chain->hops[i]);
     }
     if (element->proto.len > 0) {
-        TRY(buf_add(out, SPAN(";proto=")));
-        TRY(buf_add(out, element->proto));
+        put_span(out, SPAN(";proto="));
+        put_span(out, element->proto);
     }
     /* A host that would need escapes is left out: readers differ about those. */
     if (forwarded_is_host(element->host)) {
-        TRY(buf_add(out, SPAN(";host=\"")));
-        TRY(buf_add(out, element->host));
-        TRY(buf_add_char(out, '"'));
+        put_span(out, SPAN(";host=\""));
+        put_span(out, element->host);
+        put_char(out, '"');
     }
-    return OK;
 }

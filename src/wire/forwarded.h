@@ -9,7 +9,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-#include "core/buf.h"
+#include "core/put.h"
 #include "wire/ip.h"
 
 #define FORWARDED_HOPS_MAX 16
@@ -43,15 +43,15 @@ void forwarded_walk(const struct forwarded_trust *trust, const struct ip_address
                     enum forwarded_syntax syntax, const struct span *values, size_t count,
                     struct forwarded_chain *out);
 
-/* The values for the upstream: client first, peer last. ERR_TOO_LARGE, ERR_NO_MEMORY of buf.
- * FORWARDED_FOR_TEXT_MAX bytes always suffice for the first. */
+/* The values for the upstream: client first, peer last. FORWARDED_FOR_TEXT_MAX bytes always
+ * suffice for the first. */
 #define FORWARDED_FOR_TEXT_MAX (FORWARDED_HOPS_MAX * (IP_TEXT_MAX + 2))
-err forwarded_write_for(struct buf *out, const struct forwarded_chain *chain);
+void forwarded_put_for(struct put *out, const struct forwarded_chain *chain);
 
 /* What the last Forwarded member says about the request that the peer sent to us. */
 struct forwarded_element {
     struct span proto; /* "http" or "https"; empty = left out */
     struct span host;  /* the valid Host, with its port; left out when empty or not plain */
 };
-err forwarded_write_element(struct buf *out, const struct forwarded_chain *chain,
-                            const struct forwarded_element *element);
+void forwarded_put_element(struct put *out, const struct forwarded_chain *chain,
+                           const struct forwarded_element *element);

@@ -12,8 +12,8 @@
 
 /* One policy, which is one window of one limit. */
 struct ratelimit_item {
-    struct span name;   /* printable ASCII; a suffix for the window is added when has_suffix */
-    bool has_suffix;    /* the limit has several windows: "api" becomes "api-minute" */
+    struct span name; /* printable ASCII; a suffix for the window is added when has_suffix */
+    bool has_suffix;  /* the limit has several windows: "api" becomes "api-minute" */
     uint64_t quota;
     uint64_t window_ms;
 };

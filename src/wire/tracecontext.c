@@ -5,6 +5,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "wire/tracecontext.h"
 
+#include "core/hex.h"
+
 #define TRACECONTEXT_VERSION_INVALID 0xff
 
 static bool tracecontext_is_zero(const unsigned char *bytes, size_t len)
@@ -59,26 +61,17 @@ err tracecontext_parse(struct span traceparent, struct tracecontext *out)
     return OK;
 }
 
-static char *tracecontext_put_hex(char *at, const unsigned char *bytes, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        *at++ = "0123456789abcdef"[bytes[i] >> 4];
-        *at++ = "0123456789abcdef"[bytes[i] & 15];
-    }
-    return at;
-}
-
 void tracecontext_format(const struct tracecontext *t, char out[TRACECONTEXT_TEXT_BYTES])
 {
     char *at = out;
     *at++ = '0';
     *at++ = '0';
     *at++ = '-';
-    at = tracecontext_put_hex(at, t->trace_id, sizeof t->trace_id);
+    at = hex_write(at, t->trace_id, sizeof t->trace_id);
     *at++ = '-';
-    at = tracecontext_put_hex(at, t->span_id, sizeof t->span_id);
+    at = hex_write(at, t->span_id, sizeof t->span_id);
     *at++ = '-';
-    at = tracecontext_put_hex(at, &t->flags, 1);
+    at = hex_write(at, &t->flags, 1);
     must(at == out + TRACECONTEXT_TEXT_BYTES);
 }
 

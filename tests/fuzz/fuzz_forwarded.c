@@ -13,28 +13,29 @@ static void fuzz_forwarded_check(const struct forwarded_trust *trust,
                                  const struct forwarded_chain *chain)
 {
     struct forwarded_chain again;
-    struct buf out;
+    char room[4096];
+    struct put out = put_into(room, sizeof room);
     must(chain->hop_count >= 1 && chain->hop_count <= FORWARDED_HOPS_MAX);
     for (unsigned i = 1; i < chain->hop_count; i++)
         must(forwarded_is_trusted(trust, &chain->hops[i]));
-    buf_init(&out, 4096);
     struct forwarded_element element = {.proto = SPAN("https"), .host = chain->host};
-    must(err_ok(forwarded_write_element(&out, chain, &element)));
+    forwarded_put_element(&out, chain, &element);
+    must(!out.is_full);
     /* The peer of the next hop is we: give it the last address as one that it trusts. */
-    struct span line = buf_span(&out);
+    struct span line = span_of(room, (size_t)(out.at - room));
     const struct ip_address *peer = &chain->hops[chain->hop_count - 1];
     forwarded_walk(trust, peer, FORWARDED_RFC7239, &line, 1, &again);
     if (forwarded_is_trusted(trust, peer) && chain->hop_count < FORWARDED_HOPS_MAX) {
         must(!again.is_malformed && again.hop_count == chain->hop_count + 1);
         must(ip_eq(&again.hops[0], &chain->hops[0]));
     }
-    buf_reset(&out);
-    must(err_ok(forwarded_write_for(&out, chain)) && out.len <= FORWARDED_FOR_TEXT_MAX);
-    line = buf_span(&out);
+    out = put_into(room, FORWARDED_FOR_TEXT_MAX);
+    forwarded_put_for(&out, chain);
+    must(!out.is_full);
+    line = span_of(room, (size_t)(out.at - room));
     forwarded_walk(trust, peer, FORWARDED_X_FORWARDED_FOR, &line, 1, &again);
     if (forwarded_is_trusted(trust, peer) && chain->hop_count < FORWARDED_HOPS_MAX)
         must(!again.is_malformed && ip_eq(&again.hops[0], &chain->hops[0]));
-    buf_done(&out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
