@@ -63,9 +63,9 @@ err http1_response_check(struct http_response *r, enum http_method request_metho
 {
     struct http_head *head = &r->head;
     TRY(http1_read_framing(head, why));
+    head->is_upgrade = head->is_upgrade && r->status == 101;
     if (r->status < 200 || r->status == 204)
         return http1_response_check_empty(r, why);
-    head->is_upgrade = false;
     bool is_tunnel = request_method == HTTP_CONNECT && r->status < 300;
     if (request_method == HTTP_HEAD || r->status == 304 || is_tunnel) {
         head->body = HTTP_BODY_NONE;

@@ -81,6 +81,9 @@ static void test_only_101_is_an_upgrade(void **state)
     r = heads_response(HTTP_GET, "HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\n"
                                  "Upgrade: websocket\r\nContent-Length: 0\r\n\r\n");
     assert_false(r.head.is_upgrade);
+    r = heads_response(HTTP_GET, "HTTP/1.1 204 No Content\r\nConnection: Upgrade\r\n"
+                                 "Upgrade: websocket\r\n\r\n");
+    assert_false(r.head.is_upgrade);
 }
 
 int main(void)

@@ -131,6 +131,7 @@ static const struct path_row paths[] = {
     REFUSED("/a/..;x=y/b"),
     REFUSED("/a/..%3b/b"),
     REFUSED("/a/..%3B"),
+    REFUSED("/a/..%253b/b"),
     REFUSED("/a/.;/b"),
     REFUSED("/a/%2e%2e;/b"),
     REFUSED("/a/%2e;x"),
