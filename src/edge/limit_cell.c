@@ -13,20 +13,26 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "edge/limit_cell.h"
 
+#include <endian.h>
+
+/* Both go by four bytes at once, which the window has. Without a fill the mask is 0, and what is
+ * read is then 0, which is out of range: the size of a group, 1. */
 static uint32_t limit_cell_fill(const uint8_t *at, const struct limit_window *w)
 {
-    if (w->fill_bytes == 0)
-        return 1;
-    uint32_t fill = 0;
-    for (unsigned i = 0; i < w->fill_bytes; i++)
-        fill |= (uint32_t)at[i] << (8 * i);
-    return fill == 0 || fill > w->group_size ? w->group_size : fill;
+    uint32_t fill;
+    memcpy(&fill, at, sizeof fill);
+    fill = le32toh(fill) & w->fill_mask;
+    return fill - 1 < w->group_size ? fill : w->group_size;
 }
 
 static void limit_cell_set_fill(uint8_t *at, const struct limit_window *w, uint32_t fill)
 {
-    for (unsigned i = 0; i < w->fill_bytes; i++)
-        at[i] = (uint8_t)(fill >> (8 * i));
+    if (w->fill_mask == 0)
+        return;
+    uint32_t old;
+    memcpy(&old, at, sizeof old);
+    fill = htole32((le32toh(old) & ~w->fill_mask) | fill);
+    memcpy(at, &fill, sizeof fill);
 }
 
 static unsigned limit_cell_live(const uint8_t *groups, const struct limit_window *w)
@@ -103,12 +109,12 @@ void limit_cell_charge(struct limit_cell *cell, const struct limit_rule *rule, u
         const struct limit_window *w = &rule->windows[i];
         uint8_t *at = cell->bytes + w->offset;
         uint8_t *groups = at + w->fill_bytes;
-        if (groups[0] == 0 || limit_cell_fill(at, w) == w->group_size) {
+        uint32_t fill = limit_cell_fill(at, w);
+        if (groups[0] == 0 || fill == w->group_size) {
             memmove(groups + 1, groups, w->group_count - 1u);
-            limit_cell_set_fill(at, w, 1);
-        } else {
-            limit_cell_set_fill(at, w, limit_cell_fill(at, w) + 1);
+            fill = 0;
         }
+        limit_cell_set_fill(at, w, fill + 1);
         groups[0] = w->life_ticks;
         struct limit_window_verdict *v = &verdict->windows[i];
         v->remaining--;

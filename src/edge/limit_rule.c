@@ -7,12 +7,13 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "edge/limit_rule.h"
 
-#include "core/hash.h"
 #include "edge/limit_cell.h"
 
 /* An entry's age is one byte: 0 is free, so a life has at most 255 ticks, and one of them is the
  * tick in which the request came. */
 #define LIMIT_RULE_TICKS 254u
+
+#define LIMIT_RULE_FILL_MAX 3u /* bytes that hold any fill up to LIMIT_COUNT_MAX */
 
 static err limit_rule_validate(const struct limit_rule_options *options, struct fault *why)
 {
@@ -52,25 +53,30 @@ static void limit_rule_sort(struct limit_rule *rule)
 
 static uint32_t limit_rule_ceil_div(uint64_t a, uint64_t b)
 {
+    must(b > 0);
     return (uint32_t)((a + b - 1) / b);
 }
 
 /* Fits one window into `share` bytes and returns how many it takes. */
 static unsigned limit_rule_fit(struct limit_window *w, unsigned share)
 {
+    must(share > LIMIT_RULE_FILL_MAX);
     if (w->count <= share) {
         w->fill_bytes = 0;
         w->group_size = 1;
         w->group_count = (uint8_t)w->count;
         return w->group_count;
     }
-    for (w->fill_bytes = 1;; w->fill_bytes++) {
-        unsigned groups = share - w->fill_bytes;
-        w->group_size = limit_rule_ceil_div(w->count, groups);
-        if (w->group_size < 1u << (8 * w->fill_bytes))
+    static_assert(LIMIT_CELL_BYTES / LIMIT_WINDOW_MAX > LIMIT_RULE_FILL_MAX, "groups need room");
+    for (unsigned fill_bytes = 1; fill_bytes <= LIMIT_RULE_FILL_MAX; fill_bytes++) {
+        w->fill_bytes = (uint8_t)fill_bytes;
+        w->group_size = limit_rule_ceil_div(w->count, share - fill_bytes);
+        if (w->group_size < 1u << (8 * fill_bytes))
             break;
     }
     w->group_count = (uint8_t)limit_rule_ceil_div(w->count, w->group_size);
+    w->fill_mask = (1u << (8 * w->fill_bytes)) - 1;
+    must(w->fill_bytes + w->group_count >= sizeof w->fill_mask);
     return (unsigned)w->fill_bytes + w->group_count;
 }
 
@@ -126,13 +132,12 @@ err limit_rule_init(struct limit_rule *rule, const struct limit_rule_options *op
         rule->horizon_bits++;
     limit_rule_sort(rule);
     limit_rule_lay_out(rule);
-    rule->identity = limit_rule_identity(rule);
+    rule->key = *hash_process_key();
+    rule->key.k0 ^= limit_rule_identity(rule);
     return OK;
 }
 
 uint64_t limit_rule_key(const struct limit_rule *rule, struct span client)
 {
-    struct hash_key key = *hash_process_key();
-    key.k0 ^= rule->identity;
-    return hash_span(&key, client);
+    return hash_span(&rule->key, client);
 }

@@ -7,7 +7,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-#include "core/span.h"
+#include "core/hash.h"
 
 #define LIMIT_WINDOW_MAX    4u
 #define LIMIT_COUNT_MAX     16777215u               /* most requests in one window */
@@ -32,6 +32,7 @@ struct limit_window {
     uint32_t count;
     uint32_t group_size; /* admissions that share one entry; 1 = exact */
     uint32_t tick_ms;    /* resolution of an entry's age */
+    uint32_t fill_mask;  /* of fill_bytes */
     uint8_t life_ticks;  /* an entry counts for so many ticks; more than the window's length */
     uint8_t offset;      /* of its bytes in the cell */
     uint8_t fill_bytes;  /* size of the counter of the newest group; 0 when group_size is 1 */
@@ -39,8 +40,8 @@ struct limit_window {
 };
 
 struct limit_rule {
-    struct span name; /* borrowed from the options */
-    uint64_t identity;
+    struct span name;    /* borrowed from the options */
+    struct hash_key key; /* holds the identity */
     struct limit_window windows[LIMIT_WINDOW_MAX];
     uint8_t window_count;
     uint8_t horizon_bits; /* after 2^horizon_bits ms without a request nothing is left to count */
