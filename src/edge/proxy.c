@@ -1,7 +1,9 @@
 /* proxy.c: tries.
  *
- * The one hard thing: every way out of a try must report it exactly once, to the target, the
- * breaker and the retry decision. proxy_report does, and has_try guards it.
+ * The one hard thing: every way out of a try must report it once to its target (proxy_report,
+ * has_try guards it), and every way out of the request once to the breaker (proxy_settle,
+ * has_permit guards it). The breaker judges requests, not tries: a dead target among live ones is
+ * a matter of retries and ejection, and must not cut off the upstream.
  * Loop's own thread.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -54,8 +56,7 @@ static uint64_t proxy_retry_after_ms(const struct proxy *p)
     return wait_ms;
 }
 
-static void proxy_report(struct proxy *p, enum target_outcome outcome, enum breaker_outcome verdict,
-                         uint64_t retry_after_ms)
+static void proxy_report(struct proxy *p, enum target_outcome outcome)
 {
     if (!p->has_try)
         return;
@@ -63,12 +64,20 @@ static void proxy_report(struct proxy *p, enum target_outcome outcome, enum brea
     struct upstream *u = p->upstream->upstream;
     uint64_t took_ns = loop_now_ns(p->x->home->loop) - p->try_started_ns;
     struct upstream_result result = {
-        .outcome = outcome, .latency_us = took_ns / 1000, .retry_after_ms = retry_after_ms};
+        .outcome = outcome, .latency_us = took_ns / 1000, .retry_after_ms = p->retry_after_ms};
     if (upstream_finish(u, p->pick.index, &result, proxy_now_ms(p)))
         access_target_ejected(p->x->home, u, p->pick.target);
-    if (u->breaker != NULL)
-        breaker_record(u->breaker, &p->permit, verdict, took_ns / 1000000, proxy_now_ms(p));
     access_try(p->x, took_ns);
+}
+
+static void proxy_settle(struct proxy *p, enum breaker_outcome outcome)
+{
+    if (!p->has_permit)
+        return;
+    p->has_permit = false;
+    uint64_t took_ns = loop_now_ns(p->x->home->loop) - p->x->dispatched_ns;
+    breaker_record(p->upstream->upstream->breaker, &p->permit, outcome, took_ns / 1000000,
+                   proxy_now_ms(p));
 }
 
 static void proxy_drop_link(struct proxy *p)
@@ -114,7 +123,7 @@ static void proxy_decide(struct proxy *p, enum err_code failure, unsigned status
         .has_other_target = balance_has_untried(&u->set, &p->tried, proxy_now_ms(p)),
         .status = status,
         .failure = failure,
-        .retry_after_ms = proxy_retry_after_ms(p),
+        .retry_after_ms = p->retry_after_ms,
         .deadline_ms = p->deadline_ms};
     retry_decide(&u->options.retry, u->budget, &failed, proxy_now_ms(p), loop_random(x->home->loop),
                  out);
@@ -125,6 +134,7 @@ static void proxy_wait_to_retry(struct proxy *p, uint64_t wait_ms)
 {
     access_retry(p->x);
     p->response_status = 0;
+    p->retry_after_ms = 0;
     proxy_enter(p, PROXY_RETRYING);
     timer_set(p->x->home->loop, &p->x->timer, proxy_now_ms(p) + wait_ms);
 }
@@ -134,14 +144,15 @@ void proxy_try_failed(struct proxy *p, enum err_code failure, const char *text)
     struct retry_verdict verdict;
     must(!p->x->is_head_sent);
     p->response_status = 0;
-    proxy_report(p, failure == ERR_UPSTREAM_CONNECT ? TARGET_NO_CONNECT : TARGET_FAILURE,
-                 BREAKER_FAILURE, 0);
+    proxy_report(p, failure == ERR_UPSTREAM_CONNECT ? TARGET_NO_CONNECT : TARGET_FAILURE);
     proxy_decide(p, failure, 0, &verdict);
     proxy_drop_link(p);
-    if (verdict.reason == RETRY_AGAIN)
+    if (verdict.reason == RETRY_AGAIN) {
         proxy_wait_to_retry(p, verdict.wait_ms);
-    else
-        proxy_give_up(p, failure, text, 0);
+        return;
+    }
+    proxy_settle(p, BREAKER_FAILURE);
+    proxy_give_up(p, failure, text, 0);
 }
 
 /* Whether the response is thrown away for another try. */
@@ -151,9 +162,7 @@ static bool proxy_retries_response(struct proxy *p)
     proxy_decide(p, ERR_NONE, p->response_status, &verdict);
     if (verdict.reason != RETRY_AGAIN)
         return false;
-    uint64_t retry_after_ms = proxy_retry_after_ms(p);
-    proxy_report(p, proxy_outcome_of_status(p->response_status),
-                 breaker_outcome_of_status(p->response_status), retry_after_ms);
+    proxy_report(p, proxy_outcome_of_status(p->response_status));
     proxy_drop_link(p);
     proxy_wait_to_retry(p, verdict.wait_ms);
     return true;
@@ -164,6 +173,7 @@ static void proxy_on_response(struct proxy *p)
 {
     struct exchange *x = p->x;
     p->response_status = p->response.status;
+    p->retry_after_ms = proxy_retry_after_ms(p);
     if (p->response.status != 101 && proxy_retries_response(p))
         return;
     x->status = p->response.status;
@@ -245,16 +255,10 @@ static void proxy_try(struct proxy *p)
     p->tries++;
     p->try_started_ns = loop_now_ns(x->home->loop);
     p->try_deadline_ms = u->options.try_timeout_ms == 0 ? 0 : now_ms + u->options.try_timeout_ms;
-    if (u->breaker != NULL && !err_ok(breaker_allow(u->breaker, now_ms, &p->permit))) {
-        proxy_give_up(p, ERR_BREAKER_OPEN, "the upstream fails; it is given time to recover",
-                      breaker_retry_after_ms(u->breaker, now_ms));
-        return;
-    }
     struct balance *balance = &x->view->balances[p->upstream->index];
     if (!err_ok(balance_next(balance, &u->set, &p->tried, now_ms, loop_random(x->home->loop),
                              &p->pick))) {
-        if (u->breaker != NULL)
-            breaker_record(u->breaker, &p->permit, BREAKER_IGNORED, 0, now_ms);
+        proxy_settle(p, p->tries > 1 ? BREAKER_FAILURE : BREAKER_IGNORED);
         proxy_give_up(p, ERR_NO_UPSTREAM, "no target of the upstream is available",
                       balance_retry_after_ms(&u->set, now_ms));
         return;
@@ -272,6 +276,20 @@ static uint64_t proxy_first_deadline(const struct exchange *x)
     return x->head_ns / 1000000 + allowed_ms;
 }
 
+/* Asks the breaker, once for all tries. */
+static bool proxy_may_call(struct proxy *p)
+{
+    struct breaker *b = p->upstream->upstream->breaker;
+    uint64_t now_ms = proxy_now_ms(p);
+    if (b == NULL)
+        return true;
+    p->has_permit = err_ok(breaker_allow(b, now_ms, &p->permit));
+    if (!p->has_permit)
+        proxy_give_up(p, ERR_BREAKER_OPEN, "the upstream fails; it is given time to recover",
+                      breaker_retry_after_ms(b, now_ms));
+    return p->has_permit;
+}
+
 enum exchange_verdict proxy_begin(struct exchange *x)
 {
     struct proxy *p = ARENA_NEW(&x->arena, struct proxy);
@@ -284,7 +302,8 @@ enum exchange_verdict proxy_begin(struct exchange *x)
         return EXCHANGE_DONE;
     retry_budget_deposit(p->upstream->upstream->budget, proxy_now_ms(p));
     p->is_dispatching = true;
-    proxy_try(p);
+    if (proxy_may_call(p))
+        proxy_try(p);
     p->is_dispatching = false;
     return p->state == PROXY_DONE ? EXCHANGE_DONE : EXCHANGE_WAIT;
 }
@@ -310,7 +329,8 @@ enum exchange_verdict proxy_respond(struct proxy *p)
 
 void proxy_fail_response(struct proxy *p, const char *text)
 {
-    proxy_report(p, TARGET_FAILURE, BREAKER_FAILURE, 0);
+    proxy_report(p, TARGET_FAILURE);
+    proxy_settle(p, BREAKER_FAILURE);
     proxy_drop_link(p);
     proxy_enter(p, PROXY_DONE);
     timer_clear(&p->x->timer);
@@ -321,7 +341,8 @@ void proxy_refuse_body(struct proxy *p, enum err_code code)
 {
     char text[sizeof p->x->why.text];
     memcpy(text, p->x->why.text, sizeof text);
-    proxy_report(p, TARGET_IGNORED, BREAKER_IGNORED, 0);
+    proxy_report(p, TARGET_IGNORED);
+    proxy_settle(p, BREAKER_IGNORED);
     proxy_drop_link(p);
     proxy_give_up(p, code, text, 0);
 }
@@ -331,8 +352,8 @@ void proxy_finish(struct proxy *p)
     struct exchange *x = p->x;
     bool is_reusable = p->is_link_reusable && x->body.is_read_whole &&
                        flow_is_empty(&p->to_upstream) && !p->is_request_broken;
-    proxy_report(p, proxy_outcome_of_status(p->response_status),
-                 breaker_outcome_of_status(p->response_status), 0);
+    proxy_report(p, proxy_outcome_of_status(p->response_status));
+    proxy_settle(p, breaker_outcome_of_status(p->response_status));
     if (is_reusable) {
         link_give_back(p->link, p->keep_alive_hint_ms);
         p->link = NULL;
@@ -345,7 +366,8 @@ void proxy_finish(struct proxy *p)
 void proxy_break_off(struct proxy *p)
 {
     struct exchange *x = p->x;
-    proxy_report(p, TARGET_FAILURE, BREAKER_FAILURE, 0);
+    proxy_report(p, TARGET_FAILURE);
+    proxy_settle(p, BREAKER_FAILURE);
     x->failure = FAIL(UPSTREAM_CLOSED);
     /* A reset, or the missing last chunk, tells the client that the body is not whole. */
     channel_abort(&x->conn->channel);
@@ -357,8 +379,8 @@ void proxy_abandon(struct proxy *p)
     if (p->state == PROXY_DONE)
         return;
     bool is_tunnel = p->state == PROXY_TUNNEL;
-    proxy_report(p, is_tunnel ? TARGET_SUCCESS : TARGET_IGNORED,
-                 is_tunnel ? BREAKER_SUCCESS : BREAKER_IGNORED, 0);
+    proxy_report(p, is_tunnel ? TARGET_SUCCESS : TARGET_IGNORED);
+    proxy_settle(p, is_tunnel ? BREAKER_SUCCESS : BREAKER_IGNORED);
     if (is_tunnel)
         p->x->home->tunnel_count--;
     proxy_drop_link(p);
@@ -367,7 +389,7 @@ void proxy_abandon(struct proxy *p)
 
 void proxy_done(struct proxy *p)
 {
-    must(p->state == PROXY_DONE && !p->has_try);
+    must(p->state == PROXY_DONE && !p->has_try && !p->has_permit);
     proxy_drop_link(p);
     block_give(&p->x->home->blocks, &p->head);
 }
@@ -403,7 +425,8 @@ static void proxy_check_rate(struct proxy *p)
     bool waits_for_client = flow_is_empty(&p->to_upstream);
     bool is_late = proxy_now_ms(p) >= x->started_ns / 1000000 + s->timeouts.request_ms;
     if (is_late || (waits_for_client && received - x->body.rate_checked_bytes < wanted)) {
-        proxy_report(p, TARGET_IGNORED, BREAKER_IGNORED, 0);
+        proxy_report(p, TARGET_IGNORED);
+        proxy_settle(p, BREAKER_IGNORED);
         proxy_drop_link(p);
         proxy_give_up(p, ERR_REQUEST_TIMEOUT, "the request body arrives too slowly", 0);
         return;

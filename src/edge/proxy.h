@@ -33,13 +33,14 @@ struct proxy {
     bool is_request_broken; /* the target takes no more of the request; it may still answer */
     bool is_link_reusable;
     bool has_try;       /* target_begin without upstream_finish */
+    bool has_permit; /* breaker_allow without breaker_record */
     bool is_body_ended; /* the last chunk of a chunked answer is queued */
     struct exchange *x;
     const struct settings_upstream *upstream;
     struct link *link; /* owned in OPENING, WAITING, STREAMING, TUNNEL */
     struct balance_tried tried;
     struct balance_pick pick;
-    struct breaker_permit permit;
+    struct breaker_permit permit; /* for the request, with all its tries */
     unsigned tries;
     uint64_t deadline_ms; /* until the response head; spans all tries and waits */
     uint64_t received_ms; /* when the request was received whole; 0 = not yet */
@@ -65,6 +66,7 @@ struct proxy {
     enum http_body_kind client_framing;
     char response_chunk[HTTP1_CHUNK_LINE_MAX];
     uint64_t keep_alive_hint_ms;
+    uint64_t retry_after_ms; /* of a 429 or 503 response; 0 = none */
 };
 
 /* The dispatch step: WAIT, or DONE when it failed at once. */
