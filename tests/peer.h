@@ -30,7 +30,8 @@ struct peer {
     int fd;                  /* -1: closed */
     struct tls_session *tls; /* owned; NULL: plain */
     struct buf in;           /* received, not yet consumed by the test */
-    struct buf out;          /* to be sent */
+    struct buf out;          /* to be sent, from out_at on */
+    size_t out_at;
     uint64_t received_bytes;
     size_t step_bytes; /* most that one pump sends; 0 = all */
     bool is_paused;    /* does not read */
@@ -44,8 +45,11 @@ static inline void peer_init(struct peer *p, int fd, struct tls_session *tls)
     *p = (struct peer){.fd = fd, .tls = tls};
     buf_init(&p->in, PEER_BYTES_MAX);
     buf_init(&p->out, PEER_BYTES_MAX);
-    if (fd >= 0)
-        assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    int yes = 1;
+    if (fd < 0)
+        return;
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes); /* a Unix socket has none */
 }
 
 static inline void peer_close(struct peer *p)
@@ -70,6 +74,21 @@ static inline void peer_reset(struct peer *p)
     struct linger none = {.l_onoff = 1, .l_linger = 0};
     (void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
     peer_close(p);
+}
+
+/* Bytes that were not sent yet. */
+static inline size_t peer_waiting(const struct peer *p)
+{
+    return p->out.len - p->out_at;
+}
+
+static inline void peer_sent(struct peer *p, size_t count)
+{
+    p->out_at += count;
+    if (p->out_at < p->out.len)
+        return;
+    buf_reset(&p->out);
+    p->out_at = 0;
 }
 
 static inline void peer_send(struct peer *p, struct span bytes)
@@ -169,18 +188,19 @@ static inline bool peer_send_raw(struct peer *p, const char *bytes, size_t len, 
 static inline bool peer_transmit(struct peer *p)
 {
     size_t sent = 0;
-    size_t wanted = p->step_bytes > 0 && p->step_bytes < p->out.len ? p->step_bytes : p->out.len;
+    size_t wanted = peer_waiting(p);
+    wanted = p->step_bytes > 0 && p->step_bytes < wanted ? p->step_bytes : wanted;
     if (p->tls == NULL) {
         if (wanted == 0 || p->is_broken)
             return false;
-        bool has_moved = peer_send_raw(p, p->out.at, wanted, &sent);
-        buf_consume(&p->out, sent);
+        bool has_moved = peer_send_raw(p, p->out.at + p->out_at, wanted, &sent);
+        peer_sent(p, sent);
         return has_moved;
     }
     if (wanted > 0 && tls_session_is_established(p->tls)) {
-        struct iovec piece = {.iov_base = p->out.at, .iov_len = wanted};
+        struct iovec piece = {.iov_base = p->out.at + p->out_at, .iov_len = wanted};
         if (err_ok(tls_session_write(p->tls, &piece, 1, &sent)))
-            buf_consume(&p->out, sent);
+            peer_sent(p, sent);
     }
     struct span sealed = tls_session_output(p->tls);
     if (sealed.len == 0 || p->is_broken)

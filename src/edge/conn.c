@@ -79,6 +79,7 @@ static void conn_linger(struct conn *c)
 {
     conn_enter(c, CONN_LINGER);
     c->linger_left = CONN_LINGER_BYTES;
+    block_give(&c->home->blocks, &c->in);
     channel_finish(&c->channel);
     channel_want(&c->channel, SOCK_READ | (channel_is_flushed(&c->channel) ? 0 : SOCK_WRITE));
     conn_set_deadline(c, c->home->view->settings->timeouts.linger_ms);
@@ -149,6 +150,7 @@ static void conn_process(struct conn *c)
         timer_clear(&c->timer);
         conn_enter(c, CONN_BUSY);
         exchange_start(x, outcome);
+        exchange_recycle(x);
     }
     c->is_processing = false;
 }
@@ -305,6 +307,16 @@ void conn_exchange_done(struct conn *c, size_t used, bool keeps_alive)
         return;
     conn_process(c);
     conn_read_on(c);
+}
+
+bool conn_keep_ahead(struct conn *c, struct span bytes)
+{
+    if (bytes.len > c->home->blocks.block_bytes - c->in_len)
+        return false;
+    if (bytes.len > 0)
+        memcpy(c->in->bytes + c->in_len, bytes.at, bytes.len);
+    c->in_len += bytes.len;
+    return true;
 }
 
 void conn_become_tunnel(struct conn *c)

@@ -66,6 +66,9 @@ void conn_close(struct conn *c); /* in any state; may run twice in a turn */
 
 /* The exchange is recorded. `used` bytes of the input belonged to it. */
 void conn_exchange_done(struct conn *c, size_t used, bool keeps_alive);
+/* Takes bytes of the next request that were read together with the end of a body; false when
+ * there is no room for them. */
+bool conn_keep_ahead(struct conn *c, struct span bytes);
 /* The exchange's 101 was sent: from now on it gets all events. */
 void conn_become_tunnel(struct conn *c);
 

@@ -4,8 +4,10 @@
  *
  * A step that has decided the answer returns DONE, which goes on at `respond`; so every request,
  * also a refused one, is answered and recorded in one place. The one hard thing: end and abandon
- * may happen inside any callback; the memory therefore goes to the loop's spares at once (it is
- * never unmapped while its home lives) and nothing touches an exchange after exchange_end.
+ * may happen inside any callback, below frames that hold the exchange or its proxy. So both stay
+ * readable until the end of the turn, with conn == NULL and the proxy in DONE; whoever called
+ * something that may end the exchange looks there first. Only conn_process, above which nobody
+ * holds it, recycles it at once, so a pipeline costs no more than one.
  *
  * Loop's own thread.
  *
@@ -102,23 +104,16 @@ static void exchange_release(struct exchange *x)
     struct edge_loop *home = x->home;
     if (x->proxy != NULL)
         proxy_done(x->proxy);
-    x->proxy = NULL;
     block_give(&home->blocks, &x->body.block);
     block_give(&home->blocks, &x->head_block);
     buf_done(&x->handler_body);
-    arena_reset(&x->arena);
     timer_clear(&x->timer);
     view_unpin(x->view);
     x->view = NULL;
     x->conn = NULL;
     x->magic = 0;
     home->exchange_count--;
-    if (home->spare_exchange_count < EXCHANGE_SPARES_MAX) {
-        list_push_front(&home->spare_exchanges, &x->node);
-        home->spare_exchange_count++;
-    } else {
-        edge_loop_end(home, &x->body_in_morgue);
-    }
+    edge_loop_end(home, &x->body_in_morgue);
 }
 
 static void exchange_end(struct exchange *x)
@@ -135,7 +130,10 @@ static void exchange_run(struct exchange *x)
     while (x->step != STEP_END) {
         const struct exchange_step *step = &exchange_steps[x->step];
         exchange_validate(x);
-        switch (step->run(x)) {
+        enum exchange_verdict verdict = step->run(x);
+        if (x->conn == NULL)
+            return; /* the client went away in the middle of the step */
+        switch (verdict) {
         case EXCHANGE_NEXT:
             x->step++;
             break;
@@ -176,12 +174,31 @@ static void exchange_on_timer(struct timer *t)
         conn_close(x->conn); /* the client does not take our answer, or send what we asked for */
 }
 
+static void exchange_free(struct exchange *x)
+{
+    timer_close(x->home->loop, &x->timer);
+    arena_done(&x->arena);
+    mem_free(x);
+}
+
 static void exchange_bury(struct edge_loop *home, struct edge_loop_body *body)
 {
     struct exchange *x = container_of(body, struct exchange, body_in_morgue);
-    timer_close(home->loop, &x->timer);
-    arena_done(&x->arena);
-    mem_free(x);
+    if (home->spare_exchange_count >= EXCHANGE_SPARES_MAX) {
+        exchange_free(x);
+        return;
+    }
+    arena_reset(&x->arena);
+    list_push_front(&home->spare_exchanges, &x->node);
+    home->spare_exchange_count++;
+}
+
+void exchange_recycle(struct exchange *x)
+{
+    if (x->conn != NULL)
+        return;
+    list_remove(&x->body_in_morgue.node);
+    exchange_bury(x->home, &x->body_in_morgue);
 }
 
 static struct exchange *exchange_take(struct edge_loop *home)
@@ -195,6 +212,7 @@ static struct exchange *exchange_take(struct edge_loop *home)
     timer_init(&x->timer, exchange_on_timer);
     list_init(&x->node);
     x->home = home;
+    list_init(&x->body_in_morgue.node);
     x->body_in_morgue.bury = exchange_bury;
     arena_init(&x->arena, loop_arenas(home->loop), EXCHANGE_ARENA_MAX);
     return x;
@@ -223,6 +241,7 @@ struct exchange *exchange_new(struct conn *c)
     x->limits.is_shadow_exceeded = false;
     memset(&x->body, 0, sizeof x->body);
     x->keeps_alive = false;
+    x->proxy = NULL;
     memset(&x->answer, 0, sizeof x->answer);
     flow_reset(&x->to_client);
     x->is_head_sent = false;
@@ -261,9 +280,11 @@ void exchange_abandon(struct exchange *x)
 
 void exchange_on_client_writable(struct exchange *x)
 {
-    if (x->proxy != NULL && proxy_has_response(x->proxy))
+    if (flow_is_empty(&x->to_client) && (x->proxy == NULL || !proxy_has_response(x->proxy)))
+        return;
+    if (x->proxy != NULL)
         proxy_on_client_writable(x->proxy);
-    else if (!flow_is_empty(&x->to_client))
+    else
         respond_on_writable(x);
 }
 
@@ -286,6 +307,6 @@ void exchange_free_spares(struct edge_loop *home)
 {
     for (struct list *node = list_pop_front(&home->spare_exchanges); node != NULL;
          node = list_pop_front(&home->spare_exchanges))
-        exchange_bury(home, &container_of(node, struct exchange, node)->body_in_morgue);
+        exchange_free(container_of(node, struct exchange, node));
     home->spare_exchange_count = 0;
 }

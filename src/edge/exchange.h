@@ -49,7 +49,7 @@ struct exchange {
     struct list node; /* in home's spares */
     struct edge_loop_body body_in_morgue;
     struct edge_loop *home;
-    struct conn *conn; /* NULL once abandoned */
+    struct conn *conn; /* NULL once ended */
     struct view *view; /* pinned */
     const struct settings *settings;
     struct arena arena;
@@ -113,6 +113,9 @@ void exchange_start(struct exchange *x, err parsed);
 void exchange_advance(struct exchange *x);
 /* The connection is gone: stops all work; recorded as 499. */
 void exchange_abandon(struct exchange *x);
+/* Gives the storage back before the end of the turn if the exchange has ended. Nobody above the
+ * caller may hold it. */
+void exchange_recycle(struct exchange *x);
 
 void exchange_on_client_writable(struct exchange *x);
 /* False when the exchange does not want input now. */

@@ -181,11 +181,11 @@ enum exchange_verdict intake_route(struct exchange *x)
     if (x->match.rule < 0)
         return intake_no_route(x);
     x->route = &x->settings->routes[x->match.rule];
-    bool is_too_large = x->request.head.body == HTTP_BODY_LENGTH &&
-                        x->request.head.content_length > x->route->body_max_bytes;
-    if (is_too_large) {
-        exchange_fail(x, ERR_BODY_TOO_LARGE, "the body has %llu bytes, the limit is %llu",
-                      (unsigned long long)x->request.head.content_length,
+    uint64_t announced =
+        x->request.head.body == HTTP_BODY_LENGTH ? x->request.head.content_length : 0;
+    if (announced > x->route->body_max_bytes ||
+        x->body.decoder.received_bytes > x->route->body_max_bytes) {
+        exchange_fail(x, ERR_BODY_TOO_LARGE, "the body is larger than the limit of %llu",
                       (unsigned long long)x->route->body_max_bytes);
         return EXCHANGE_DONE;
     }

@@ -94,6 +94,10 @@ static void proxy_give_up(struct proxy *p, enum err_code code, const char *text,
                           uint64_t retry_after_ms)
 {
     struct exchange *x = p->x;
+    if (!flow_is_empty(&x->to_client)) {
+        conn_close(x->conn); /* in the middle of an interim response: no answer can follow it */
+        return;
+    }
     proxy_enter(p, PROXY_DONE);
     timer_clear(&x->timer);
     exchange_fail(x, code, "%s", text);
@@ -182,6 +186,12 @@ static void proxy_on_response(struct proxy *p)
     exchange_advance(x);
 }
 
+static void proxy_look_at_response(struct proxy *p)
+{
+    if (p->state == PROXY_WAITING && p->response_status != 0)
+        proxy_on_response(p);
+}
+
 static void proxy_on_link_opened(void *owner, struct link *link, err outcome)
 {
     struct proxy *p = owner;
@@ -210,8 +220,7 @@ static void proxy_on_link_event(void *owner, struct link *link, unsigned events)
         return;
     if (p->state == PROXY_WAITING) {
         relay_read_head(p);
-        if (p->state == PROXY_WAITING && p->response_status != 0)
-            proxy_on_response(p);
+        proxy_look_at_response(p);
     } else if (p->state == PROXY_STREAMING && relay_pump_response(p)) {
         exchange_advance(x);
     }
@@ -468,10 +477,13 @@ void proxy_on_client_writable(struct proxy *p)
     struct exchange *x = p->x;
     if (p->state == PROXY_DONE) {
         respond_on_writable(x);
-        return;
+    } else if (p->state == PROXY_STREAMING) {
+        if (relay_pump_response(p))
+            exchange_advance(x);
+    } else {
+        relay_resume_head(p);
+        proxy_look_at_response(p);
     }
-    if (relay_pump_response(p))
-        exchange_advance(x);
 }
 
 bool proxy_on_client_readable(struct proxy *p)

@@ -32,6 +32,7 @@ struct proxy {
     bool is_dispatching;    /* proxy_begin is on the stack: a failure is its return value */
     bool is_request_broken; /* the target takes no more of the request; it may still answer */
     bool is_link_reusable;
+    bool is_continue_sent;
     bool has_try;       /* target_begin without upstream_finish */
     bool has_permit; /* breaker_allow without breaker_record */
     bool is_body_ended; /* the last chunk of a chunked answer is queued */
@@ -60,7 +61,8 @@ struct proxy {
     struct http1_head_parser parser;
     struct http_response response; /* its spans live until the body's first read */
     unsigned response_status;
-    struct block *in; /* response bytes */
+    unsigned interim_count; /* 1xx of this try */
+    struct block *in;       /* response bytes */
     size_t in_len;
     struct http1_body body;
     enum http_body_kind client_framing;

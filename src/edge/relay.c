@@ -47,6 +47,17 @@ static void relay_queue(struct flow *f, enum http_body_kind kind, char *chunk, s
     }
 }
 
+/* Sends what waits for the client; false when it is gone, and the exchange with it. */
+static bool relay_flush_client(struct proxy *p)
+{
+    struct exchange *x = p->x;
+    err outcome = flow_send(&x->to_client, &x->conn->channel);
+    if (err_ok(outcome) || err_is(outcome, ERR_AGAIN))
+        return true;
+    conn_close(x->conn);
+    return false;
+}
+
 /* ---- the request ---- */
 
 static void relay_choose_request_framing(struct proxy *p)
@@ -80,6 +91,7 @@ void relay_send_request(struct proxy *p)
     relay_choose_request_framing(p);
     flow_reset(&p->to_upstream);
     p->is_request_broken = false;
+    p->interim_count = 0;
     http1_head_reset(&p->parser);
     if (!err_ok(head_write_request(x, p->upstream, &p->request_framing, p->head->bytes,
                                    blocks->block_bytes, &len))) {
@@ -92,12 +104,12 @@ void relay_send_request(struct proxy *p)
     flow_join(&p->to_upstream, p->head->bytes, blocks->block_bytes, RELAY_JOIN_MAX);
     if (!x->body.is_read_whole) {
         p->rate_check_ms = loop_now_ms(x->home->loop) + x->settings->body_rate_grace_ms;
-        if (x->request.expects_continue && x->body.decoder.received_bytes == 0 && p->tries == 1) {
+        if (x->request.expects_continue && x->body.decoder.received_bytes == 0 &&
+            !p->is_continue_sent) {
+            p->is_continue_sent = true;
             flow_add(&x->to_client, RELAY_CONTINUE);
-            if (!err_ok(flow_send(&x->to_client, &x->conn->channel))) {
-                conn_close(x->conn);
+            if (!relay_flush_client(p))
                 return;
-            }
         }
     }
     relay_pump_request(p);
@@ -123,11 +135,9 @@ static err relay_read_body(struct proxy *p)
         return fault_set(&x->why, ERR_BODY_TOO_LARGE, "the body is larger than the limit of %llu",
                          (unsigned long long)x->route->body_max_bytes);
     body->is_read_whole = http1_body_is_done(&body->decoder);
-    if (decoded.consumed < got) {
-        /* Bytes of the next request came with the last chunk; there is room for them only where
-         * they would have been read. Rare enough to let the client ask again. */
+    if (!conn_keep_ahead(x->conn,
+                         span_of(body->block->bytes + decoded.consumed, got - decoded.consumed)))
         x->keeps_alive = false;
-    }
     relay_queue(&p->to_upstream, p->request_framing.kind, p->request_chunk,
                 span_of(body->block->bytes, decoded.payload), body->is_read_whole);
     return OK;
@@ -171,8 +181,7 @@ void relay_pump_request(struct proxy *p)
         }
     }
     relay_update_wants(p);
-    if (p->state == PROXY_WAITING)
-        proxy_set_timer(p);
+    proxy_set_timer(p);
 }
 
 /* ---- the response ---- */
@@ -191,8 +200,8 @@ static void relay_is_malformed(struct proxy *p)
     proxy_try_failed(p, ERR_BAD_UPSTREAM, "the upstream's response is not valid HTTP");
 }
 
-/* Passes an interim response on (RFC 9110 section 15.2); 100 is ours to send and is dropped. */
-static err relay_pass_interim(struct proxy *p)
+/* Queues an interim response (RFC 9110 section 15.2); 100 is ours to send and is dropped. */
+static err relay_queue_interim(struct proxy *p)
 {
     struct exchange *x = p->x;
     size_t len = 0, cap = x->home->blocks.block_bytes;
@@ -202,37 +211,58 @@ static err relay_pass_interim(struct proxy *p)
         x->head_block = block_take(&x->home->blocks);
     TRY(head_write_interim(x, &p->response, x->head_block->bytes, cap, &len));
     flow_add(&x->to_client, span_of(x->head_block->bytes, len));
-    return flow_send(&x->to_client, &x->conn->channel);
+    return OK;
 }
 
-/* Parses what is in the block: a final response sets response_status. */
-static void relay_parse_head(struct proxy *p)
+/* Parses one head; true when it was an interim one and the next may follow. */
+static bool relay_parse_one(struct proxy *p)
 {
     struct exchange *x = p->x;
-    for (unsigned interim = 0; interim < RELAY_INTERIM_MAX; interim++) {
-        p->response.head.fields = x->response_fields;
-        p->response.head.field_max = EXCHANGE_FIELDS_MAX;
-        err outcome = http1_parse_response(&p->parser, &x->settings->http1, x->request.method,
-                                           span_of(p->in->bytes, p->in_len), &p->response, &x->why);
-        if (err_is(outcome, ERR_AGAIN))
-            return;
-        if (!err_ok(outcome)) {
-            relay_is_malformed(p);
-            return;
-        }
-        if (p->response.status >= 200 || p->response.status == 101) {
-            p->response_status = p->response.status;
-            return;
-        }
-        if (!err_ok(relay_pass_interim(p))) {
-            conn_close(x->conn);
-            return;
-        }
-        p->in_len -= p->response.head.head_bytes;
-        memmove(p->in->bytes, p->in->bytes + p->response.head.head_bytes, p->in_len);
-        http1_head_reset(&p->parser);
+    p->response.head.fields = x->response_fields;
+    p->response.head.field_max = EXCHANGE_FIELDS_MAX;
+    err outcome = http1_parse_response(&p->parser, &x->settings->http1, x->request.method,
+                                       span_of(p->in->bytes, p->in_len), &p->response, &x->why);
+    if (err_is(outcome, ERR_AGAIN))
+        return false;
+    if (err_ok(outcome) && (p->response.status >= 200 || p->response.status == 101)) {
+        p->response_status = p->response.status;
+        return false;
     }
-    relay_is_malformed(p);
+    if (err_ok(outcome) && ++p->interim_count > RELAY_INTERIM_MAX)
+        outcome = fault_set(&x->why, ERR_BAD_UPSTREAM, "too many interim responses");
+    if (err_ok(outcome))
+        outcome = relay_queue_interim(p);
+    if (!err_ok(outcome)) {
+        relay_is_malformed(p);
+        return false;
+    }
+    p->in_len -= p->response.head.head_bytes;
+    memmove(p->in->bytes, p->in->bytes + p->response.head.head_bytes, p->in_len);
+    http1_head_reset(&p->parser);
+    return relay_flush_client(p);
+}
+
+/* Parses what is in the block: a final response sets response_status. An interim one that the
+ * client does not take yet stops the reading. */
+static void relay_parse_head(struct proxy *p)
+{
+    while (relay_parse_one(p))
+        if (!flow_is_empty(&p->x->to_client)) {
+            relay_update_wants(p);
+            return;
+        }
+}
+
+void relay_resume_head(struct proxy *p)
+{
+    if (!relay_flush_client(p) || !flow_is_empty(&p->x->to_client))
+        return;
+    if (p->state == PROXY_WAITING && p->in_len > 0)
+        relay_parse_head(p);
+    if (p->state == PROXY_WAITING)
+        relay_update_wants(p);
+    else if (p->link == NULL || p->state == PROXY_OPENING)
+        channel_want(&p->x->conn->channel, SOCK_READ);
 }
 
 void relay_read_head(struct proxy *p)
@@ -254,7 +284,7 @@ void relay_read_head(struct proxy *p)
         }
         p->in_len += got;
         relay_parse_head(p);
-    } while (p->state == PROXY_WAITING && p->response_status == 0 &&
+    } while (p->state == PROXY_WAITING && p->response_status == 0 && flow_is_empty(&x->to_client) &&
              channel_has_more(&p->link->channel));
 }
 

@@ -15,6 +15,8 @@ void relay_send_request(struct proxy *p);
 void relay_pump_request(struct proxy *p);
 /* Something came from the target while its response head is awaited. */
 void relay_read_head(struct proxy *p);
+/* The client can take more of an interim response while the final one is awaited. */
+void relay_resume_head(struct proxy *p);
 /* Goes on passing the response body; true when the response was passed on whole. Afterwards the
  * exchange may be gone when this returns false: do not touch it without looking at its state. */
 bool relay_pump_response(struct proxy *p);

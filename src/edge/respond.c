@@ -145,7 +145,10 @@ bool respond_on_readable(struct exchange *x)
     body->is_read_whole = http1_body_is_done(&body->decoder);
     if (!body->is_read_whole)
         return true;
-    x->keeps_alive = x->keeps_alive && decoded.consumed == got;
+    struct span ahead =
+        span_of(body->first.at + body->first.len - decoded.payload + decoded.consumed,
+                got - decoded.consumed);
+    x->keeps_alive = x->keeps_alive && conn_keep_ahead(x->conn, ahead);
     timer_clear(&x->timer);
     (void)respond_call(x);
     exchange_advance(x);
