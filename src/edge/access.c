@@ -220,10 +220,10 @@ void access_refused(struct edge_loop *home, enum access_refusal reason)
 
 static struct access_route *access_route_of(const struct exchange *x)
 {
-    /* The last one is for requests that match no route. */
-    unsigned index = x->route == &x->settings->no_route
-                         ? x->settings->route_count
-                         : (unsigned)(x->route - x->settings->routes);
+    /* The last one is for what is answered without a configured route. */
+    bool is_own = x->route == &x->settings->no_route || x->route == &x->settings->server_route;
+    unsigned index =
+        is_own ? x->settings->route_count : (unsigned)(x->route - x->settings->routes);
     return &x->view->routes[index];
 }
 

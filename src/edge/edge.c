@@ -262,9 +262,43 @@ static err edge_start(struct node *n, struct fault *why)
 
 /* ---- reload ---- */
 
+static void edge_discard(struct node *n)
+{
+    struct edge *e = n->edge;
+    settings_unref(e->next);
+    settings_unref(e->admin_next);
+    e->next = e->admin_next = NULL;
+}
+
+static bool edge_same_listeners(const struct settings *a, const struct settings *b)
+{
+    if (a->listener_count != b->listener_count)
+        return false;
+    for (unsigned i = 0; i < a->listener_count; i++)
+        if (!sock_address_equal(&a->listeners[i].address, &b->listeners[i].address))
+            return false;
+    return true;
+}
+
 static err edge_prepare(struct node *n, struct config *next, struct config_report *report)
 {
-    return edge_build(n->edge, next, report);
+    struct edge *e = n->edge;
+    const struct config_node *root = config_root(next);
+    TRY(edge_build(e, next, report));
+    /* Blocks were sized at the start; a larger head would not fit into them. */
+    e->next->http1.head_bytes = e->settings->http1.head_bytes;
+    e->admin_next->http1.head_bytes = e->admin_settings->http1.head_bytes;
+    /* Connections know their listener by its place in the list. */
+    err outcome = OK;
+    if (!edge_same_listeners(e->settings, e->next))
+        outcome = config_fault(config_child(root, "listen"), report,
+                               "other addresses than the running ones need a restart");
+    if (!edge_same_listeners(e->admin_settings, e->admin_next))
+        outcome = config_fault(config_child(root, "admin"), report,
+                               "other addresses than the running ones need a restart");
+    if (!err_ok(outcome))
+        edge_discard(n);
+    return outcome;
 }
 
 static void edge_commit(struct node *n)
@@ -281,14 +315,6 @@ static void edge_commit(struct node *n)
     if (e->changed != NULL)
         e->changed(e->changed_ctx, e->settings);
     upstream_registry_sweep(&e->registry);
-}
-
-static void edge_discard(struct node *n)
-{
-    struct edge *e = n->edge;
-    settings_unref(e->next);
-    settings_unref(e->admin_next);
-    e->next = e->admin_next = NULL;
 }
 
 /* Builds a snapshot as a start would, with state of its own, and drops it. */

@@ -98,7 +98,7 @@ static err intake_check_method(struct exchange *x)
 static err intake_path(struct exchange *x)
 {
     if (x->request.target_form == HTTP_TARGET_ASTERISK) {
-        x->path = x->request.target;
+        x->path = x->request.raw_path;
         return OK;
     }
     if (x->request.query.at != NULL && !err_ok(url_check_query(x->request.query)))
@@ -177,6 +177,10 @@ enum exchange_verdict intake_route(struct exchange *x)
                                  .path = x->path,
                                  .head = &x->request.head,
                                  .method = x->request.method};
+    if (x->request.target_form == HTTP_TARGET_ASTERISK) {
+        x->route = &x->settings->server_route;
+        return EXCHANGE_NEXT;
+    }
     router_find(x->settings->router, &query, &x->match);
     if (x->match.rule < 0)
         return intake_no_route(x);

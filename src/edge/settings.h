@@ -97,7 +97,8 @@ struct settings {
     struct router *router;
     struct settings_route *routes;
     unsigned route_count;
-    struct settings_route no_route; /* what a request that matches nothing is served by */
+    struct settings_route no_route;     /* what a request that matches nothing is served by */
+    struct settings_route server_route; /* OPTIONS *: asks about the server, not a resource */
     struct protections *protections;
     struct limits_set limits;        /* for every request */
     struct limit_table *limit_table; /* borrowed */
