@@ -21,7 +21,10 @@ static err cli_docs_metrics(const struct part *const *parts, struct buf *out)
     for (unsigned i = 0; parts[i] != NULL; i++)
         if (parts[i]->metrics != NULL)
             TRY(metric_reference_write(out, span_from(parts[i]->name), parts[i]->metrics));
-    return metric_reference_write(out, SPAN("log"), log_metrics_table);
+    TRY(metric_reference_write(out, SPAN("log"), log_metrics_table));
+    while (out->len > 1 && out->at[out->len - 2] == '\n')
+        out->len--;
+    return OK;
 }
 
 static bool cli_docs_save(const char *folder, const char *name, const struct buf *text)
