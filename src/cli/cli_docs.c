@@ -16,12 +16,13 @@
 
 static err cli_docs_metrics(const struct part *const *parts, struct buf *out)
 {
+    static const struct metric_desc *const log_tables[] = {log_metrics_table, NULL};
     TRY(buf_add(out, SPAN("# Metrics\n\nGenerated from the tables of the program by `plimsoll "
                           "docs`.\n\n")));
     for (unsigned i = 0; parts[i] != NULL; i++)
         if (parts[i]->metrics != NULL)
             TRY(metric_reference_write(out, span_from(parts[i]->name), parts[i]->metrics));
-    TRY(metric_reference_write(out, SPAN("log"), log_metrics_table));
+    TRY(metric_reference_write(out, SPAN("log"), log_tables));
     while (out->len > 1 && out->at[out->len - 2] == '\n')
         out->len--;
     return OK;

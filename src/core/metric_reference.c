@@ -41,13 +41,15 @@ static err metric_reference_row(struct buf *out, const struct metric_desc *desc)
     return buf_add(out, SPAN(" |\n"));
 }
 
-err metric_reference_write(struct buf *out, struct span heading, const struct metric_desc *table)
+err metric_reference_write(struct buf *out, struct span heading,
+                           const struct metric_desc *const *tables)
 {
     TRY(buf_add(out, SPAN("## ")));
     TRY(buf_add(out, heading));
     TRY(buf_add(out,
                 SPAN("\n\n| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n")));
-    for (const struct metric_desc *desc = table; desc->name != NULL; desc++)
-        TRY(metric_reference_row(out, desc));
+    for (; *tables != NULL; tables++)
+        for (const struct metric_desc *desc = *tables; desc->name != NULL; desc++)
+            TRY(metric_reference_row(out, desc));
     return buf_add_char(out, '\n');
 }

@@ -6,5 +6,7 @@
 #pragma once
 #include "core/metric.h"
 
-/* Appends one Markdown section a table: a heading and a row a metric. Errors of the buf. */
-err metric_reference_write(struct buf *out, struct span heading, const struct metric_desc *table);
+/* Appends one Markdown section: a heading and a row a metric of the tables, which end with NULL.
+ * Errors of the buf. */
+err metric_reference_write(struct buf *out, struct span heading,
+                           const struct metric_desc *const *tables);

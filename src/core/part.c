@@ -20,8 +20,8 @@ static unsigned part_count(const struct node *n)
 err part_init_all(struct node *n, struct fault *why)
 {
     for (unsigned i = 0; n->parts[i] != NULL; i++)
-        if (n->parts[i]->metrics != NULL)
-            metric_register(n->metrics, n->parts[i]->metrics);
+        for (unsigned k = 0; n->parts[i]->metrics != NULL && n->parts[i]->metrics[k] != NULL; k++)
+            metric_register(n->metrics, n->parts[i]->metrics[k]);
     for (unsigned i = 0; n->parts[i] != NULL; i++)
         if (n->parts[i]->init != NULL)
             TRY(n->parts[i]->init(n, why));

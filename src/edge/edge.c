@@ -19,6 +19,8 @@
 #include "edge/access.h"
 #include "edge/edge_checks.h"
 #include "edge/edge_loop.h"
+#include "edge/edge_metrics.h"
+#include "edge/edge_probes.h"
 #include "edge/listener.h"
 #include "edge/view.h"
 #include "egress/upstream.h"
@@ -54,8 +56,7 @@ struct edge {
     struct settings *admin_settings;
     struct settings *next;
     struct settings *admin_next;
-    void (*changed)(void *ctx, const struct settings *s);
-    void *changed_ctx;
+    struct prober *prober; /* from start on */
     bool is_started;
 };
 
@@ -237,6 +238,16 @@ static err edge_init(struct node *n, struct fault *why)
     return OK;
 }
 
+static void edge_start_checks(struct edge *e)
+{
+    struct prober_options options = {.loop = e->node->control,
+                                     .random = loop_random(e->node->control),
+                                     .metrics = e->node->metrics};
+    e->prober = prober_new(&options);
+    edge_probes_use(e->prober, e->settings);
+    edge_metrics_collect(e->node);
+}
+
 static err edge_start(struct node *n, struct fault *why)
 {
     struct edge *e = n->edge;
@@ -255,8 +266,7 @@ static err edge_start(struct node *n, struct fault *why)
         e->admin_fds[i] = -1;
     }
     e->is_started = true;
-    if (e->changed != NULL)
-        e->changed(e->changed_ctx, e->settings);
+    edge_start_checks(e);
     return OK;
 }
 
@@ -312,8 +322,7 @@ static void edge_commit(struct node *n)
     e->settings = e->next;
     e->admin_settings = e->admin_next;
     e->next = e->admin_next = NULL;
-    if (e->changed != NULL)
-        e->changed(e->changed_ctx, e->settings);
+    edge_probes_use(e->prober, e->settings);
     upstream_registry_sweep(&e->registry);
 }
 
@@ -396,6 +405,9 @@ static void edge_done(struct node *n)
     for (unsigned i = 0; e->lanes != NULL && i < e->lane_count; i++)
         edge_free_lane(e, &e->lanes[i]);
     mem_free(e->lanes);
+    if (e->prober != NULL)
+        edge_metrics_end(n);
+    prober_free(e->prober);
     edge_loop_free(e->admin);
     edge_close_fd(e->admin_fds[0]);
     edge_close_fd(e->admin_fds[1]);
@@ -426,12 +438,6 @@ unsigned edge_loop_count(const struct node *n)
     return n->edge->lane_count;
 }
 
-void edge_on_commit(struct node *n, void (*changed)(void *ctx, const struct settings *s), void *ctx)
-{
-    n->edge->changed = changed;
-    n->edge->changed_ctx = ctx;
-}
-
 void edge_totals(const struct node *n, struct edge_totals *out)
 {
     const struct edge *e = n->edge;
@@ -450,7 +456,7 @@ void edge_limit_stats(const struct node *n, struct limit_table_stats *out)
 
 const struct part edge_part = {.name = "edge",
                                .config = settings_keys,
-                               .metrics = access_metrics,
+                               .metrics = edge_metrics_tables,
                                .checks = edge_checks_table,
                                .examine = edge_examine,
                                .init = edge_init,

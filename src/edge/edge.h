@@ -13,10 +13,6 @@ struct edge;
 const struct settings *edge_settings(const struct node *n);
 unsigned edge_loop_count(const struct node *n);
 
-/* Control thread, after a commit: who must know the upstreams of a new snapshot. */
-void edge_on_commit(struct node *n, void (*changed)(void *ctx, const struct settings *s),
-                    void *ctx);
-
 struct edge_totals {
     unsigned connections;
     unsigned requests; /* running */

@@ -20,6 +20,15 @@
 #define TARGET_CHECK_RUN     2  /* shift of the number of equal results */
 #define TARGET_CHECK_RUN_MAX (UINT32_MAX >> TARGET_CHECK_RUN)
 
+/* The word `check_last`: enum target_check, and the status above it. */
+#define TARGET_LAST_STATUS 8
+
+static const char *const target_check_texts[] = {
+#define X(name, text) [TARGET_CHECK_##name] = text,
+    TARGET_CHECK_TABLE(X)
+#undef X
+};
+
 static const char *const target_texts[] = {
 #define X(name, text) [TARGET_##name] = text,
     TARGET_STATE_TABLE(X)
@@ -82,6 +91,12 @@ const char *target_state_text(enum target_state state)
     return target_texts[state];
 }
 
+const char *target_check_text(enum target_check check)
+{
+    must(check < TARGET_CHECK_COUNT);
+    return target_check_texts[check];
+}
+
 static uint64_t target_until_ms(const struct target *t, enum target_state state)
 {
     if (state == TARGET_PAUSED)
@@ -96,6 +111,7 @@ void target_look(const struct target *t, uint64_t now_ms, struct target_view *ou
     must(t->magic == TARGET_MAGIC);
     enum target_state state = target_state(t, now_ms);
     unsigned checks = atomic_load_explicit(&t->checks, memory_order_relaxed);
+    unsigned last = atomic_load_explicit(&t->check_last, memory_order_relaxed);
     *out = (struct target_view){
         .state = state,
         .reason = target_reasons[state],
@@ -104,6 +120,8 @@ void target_look(const struct target *t, uint64_t now_ms, struct target_view *ou
         .failures_in_a_row = atomic_load_explicit(&t->failures_in_a_row, memory_order_relaxed),
         .check_run = checks >> TARGET_CHECK_RUN,
         .is_check_passing = (checks & TARGET_CHECK_BAD) == 0,
+        .check = (enum target_check)(last & ((1u << TARGET_LAST_STATUS) - 1)),
+        .check_status = last >> TARGET_LAST_STATUS,
         .latency_us = atomic_load_explicit(&t->latency_us, memory_order_relaxed),
         .tries = atomic_load_explicit(&t->tries, memory_order_relaxed),
         .failures = atomic_load_explicit(&t->failures, memory_order_relaxed),
@@ -204,4 +222,18 @@ bool target_check_result(struct target *t, bool is_good, unsigned rise, unsigned
     if (is_down && !was_down)
         atomic_fetch_add_explicit(&t->down_count, 1, memory_order_relaxed);
     return is_down != was_down;
+}
+
+void target_check_tell(struct target *t, enum target_check check, unsigned status)
+{
+    must(t->magic == TARGET_MAGIC && check < TARGET_CHECK_COUNT);
+    atomic_store_explicit(&t->check_last, (unsigned)check | status << TARGET_LAST_STATUS,
+                          memory_order_relaxed);
+}
+
+void target_check_forget(struct target *t)
+{
+    must(t->magic == TARGET_MAGIC);
+    atomic_store_explicit(&t->checks, 0, memory_order_relaxed);
+    atomic_store_explicit(&t->check_last, TARGET_CHECK_NONE, memory_order_relaxed);
 }

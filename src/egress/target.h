@@ -29,6 +29,25 @@ enum target_state {
         TARGET_STATE_COUNT
 };
 
+/* How an active check ended: X(name, text for people, logs and metrics). */
+#define TARGET_CHECK_TABLE(X)                                                                      \
+    X(NONE, "not checked yet")                                                                     \
+    X(PASSED, "passed")                                                                            \
+    X(REFUSED, "refused") /* no connection */                                                      \
+    X(TIMEOUT, "timeout")                                                                          \
+    X(TLS, "tls")       /* the handshake failed */                                                 \
+    X(CLOSED, "closed") /* before the answer was complete */                                       \
+    X(INVALID, "invalid response")                                                                 \
+    X(STATUS, "status")                                                                            \
+    X(BODY, "body") /* without the text that it must contain */
+
+enum target_check {
+#define X(name, text) TARGET_CHECK_##name,
+    TARGET_CHECK_TABLE(X)
+#undef X
+        TARGET_CHECK_COUNT
+};
+
 struct target_outlier_options {
     uint32_t failures_in_a_row; /* ejects; 0 = never */
     uint32_t eject_ms;          /* times the number of recent ejections */
@@ -55,8 +74,9 @@ struct target {
     atomic_uint failures_in_a_row;
     _Atomic uint64_t ejected_until_ms;
     _Atomic uint64_t paused_until_ms;
-    atomic_uint ejections; /* recent ones; each eject_ms of good conduct forgives one */
-    atomic_uint checks;    /* see target.c: down bit and the run of equal results */
+    atomic_uint ejections;  /* recent ones; each eject_ms of good conduct forgives one */
+    atomic_uint checks;     /* see target.c: down bit and the run of equal results */
+    atomic_uint check_last; /* see target.c: enum target_check and the status */
     atomic_bool is_draining;
     atomic_uint latency_us; /* exponentially weighted, newest counts 1/8 */
     _Atomic uint64_t tries;
@@ -76,6 +96,8 @@ struct target_view {
     unsigned failures_in_a_row;
     unsigned check_run;    /* equal check results in a row */
     bool is_check_passing; /* the last check's result; true before the first one */
+    enum target_check check;
+    unsigned check_status; /* HTTP status of the last check; 0 = it had none */
     unsigned latency_us;
     uint64_t tries, failures, connect_failures, ejected_count, paused_count, down_count;
 };
@@ -92,6 +114,7 @@ static inline bool target_is_available(const struct target *t, uint64_t now_ms)
 }
 void target_look(const struct target *t, uint64_t now_ms, struct target_view *out);
 const char *target_state_text(enum target_state state);
+const char *target_check_text(enum target_check check);
 
 /* Around each try. */
 void target_begin(struct target *t);
@@ -110,3 +133,9 @@ void target_drain(struct target *t, bool is_draining);
  * it down; a target that was never checked is up. Returns true when this one changed that. One
  * thread at a time. */
 bool target_check_result(struct target *t, bool is_good, unsigned rise, unsigned fall);
+
+/* Says how the latest check ended, for people; status 0 when it had none. The prober's thread,
+ * before it passes the result on. */
+void target_check_tell(struct target *t, enum target_check check, unsigned status);
+/* Nobody checks it any more: it is as one that was never checked. */
+void target_check_forget(struct target *t);

@@ -135,6 +135,15 @@ static err upstream_validate_targets(const struct upstream_options *o, struct fa
     return OK;
 }
 
+/* Goes into a request as it is: no white space, no control bytes. */
+static bool upstream_is_visible(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.at[i] <= ' ' || s.at[i] > '~')
+            return false;
+    return true;
+}
+
 static err upstream_validate_check(const struct upstream_options *o, struct fault *why)
 {
     const struct upstream_check_options *c = &o->check;
@@ -151,6 +160,8 @@ static err upstream_validate_check(const struct upstream_options *o, struct faul
         return OK;
     TRY(upstream_check(c->path.len > 0 && c->path.at[0] == '/', o,
                        "the path of a check begins with /", why));
+    TRY(upstream_check(upstream_is_visible(c->path) && upstream_is_visible(c->host), o,
+                       "the path and host of a check are visible ASCII without spaces", why));
     return upstream_check(c->status_min >= 100 && c->status_min <= c->status_max &&
                               c->status_max <= 599,
                           o, "the statuses of a check are 100 to 599", why);

@@ -8,9 +8,13 @@ static const char *const labels[] = {"route", "status", NULL};
 static const struct metric_desc table[] = {
     {.name = "test_wait_seconds", .type = METRIC_HISTOGRAM, .unit = "seconds", .help = "Wait."},
     {.name = "test_tries_total", .type = METRIC_COUNTER, .help = "This | that.", .labels = labels},
+    {0},
+};
+static const struct metric_desc second[] = {
     {.name = "test_open", .type = METRIC_GAUGE, .help = "Open."},
     {0},
 };
+static const struct metric_desc *const tables[] = {table, second, NULL};
 
 static const char expected[] =
     "## Test\n\n"
@@ -25,7 +29,7 @@ static void test_metric_reference_has_a_row_for_each_metric(void **state)
     struct buf out CLEANUP(buf_done);
     buf_init(&out, 4096);
     const char *text;
-    assert_true(err_ok(metric_reference_write(&out, SPAN("Test"), table)));
+    assert_true(err_ok(metric_reference_write(&out, SPAN("Test"), tables)));
     assert_true(err_ok(buf_text(&out, &text)));
     assert_string_equal(text, expected);
 }
@@ -36,7 +40,7 @@ static void test_metric_reference_reports_a_full_buf(void **state)
     for (size_t max = 1; max < sizeof expected - 1; max++) {
         struct buf out CLEANUP(buf_done);
         buf_init(&out, max);
-        assert_true(err_is(metric_reference_write(&out, SPAN("Test"), table), ERR_TOO_LARGE));
+        assert_true(err_is(metric_reference_write(&out, SPAN("Test"), tables), ERR_TOO_LARGE));
     }
 }
 

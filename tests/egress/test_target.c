@@ -147,12 +147,36 @@ static void test_target_pause_is_never_shortened(void **state)
     target_unref(t);
 }
 
+static void test_target_tells_how_the_last_check_ended_until_it_is_forgotten(void **state)
+{
+    (void)state;
+    struct target *t = target_new(SPAN("a:1"));
+    struct target_view v;
+    target_look(t, NOW, &v);
+    assert_int_equal(v.check, TARGET_CHECK_NONE);
+    target_check_tell(t, TARGET_CHECK_STATUS, 503);
+    assert_true(target_check_result(t, false, 1, 1));
+    target_look(t, NOW, &v);
+    assert_int_equal(v.check, TARGET_CHECK_STATUS);
+    assert_int_equal(v.check_status, 503);
+    assert_string_equal(target_check_text(v.check), "status");
+    assert_int_equal(v.state, TARGET_DOWN);
+    target_check_forget(t);
+    target_look(t, NOW, &v);
+    assert_int_equal(v.state, TARGET_UP);
+    assert_int_equal(v.check, TARGET_CHECK_NONE);
+    assert_int_equal(v.check_run, 0);
+    assert_true(v.is_check_passing);
+    target_unref(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_target_starts_up_and_keeps_its_address),
         cmocka_unit_test(test_target_state_is_the_worst_of_its_reasons),
         cmocka_unit_test(test_target_checks_need_rise_and_fall_in_a_row),
+        cmocka_unit_test(test_target_tells_how_the_last_check_ended_until_it_is_forgotten),
         cmocka_unit_test(test_target_counts_failures_in_a_row),
         cmocka_unit_test(test_target_ejection_grows_to_its_maximum_and_good_conduct_forgives),
         cmocka_unit_test(test_target_pause_is_never_shortened),

@@ -8,9 +8,10 @@
 
 #define NOW 1000000ull
 
-static const struct upstream_target_options test_targets[] = {
-    {SPAN_INIT("127.0.0.1:1"), 1}, {SPAN_INIT("127.0.0.1:2"), 2}, {SPAN_INIT("127.0.0.1:3"), 0},
-    {SPAN_INIT("127.0.0.1:4"), 1}};
+static const struct upstream_target_options test_targets[] = {{SPAN_INIT("127.0.0.1:1"), 1},
+                                                              {SPAN_INIT("127.0.0.1:2"), 2},
+                                                              {SPAN_INIT("127.0.0.1:3"), 0},
+                                                              {SPAN_INIT("127.0.0.1:4"), 1}};
 
 static struct upstream_options test_options(unsigned target_count)
 {
@@ -263,6 +264,9 @@ static void test_upstream_options_are_checked_and_change_nothing(void **state)
     REFUSED(o.check.interval_ms = 99);
     REFUSED(o.check.timeout_ms = 0);
     REFUSED(o.check.jitter_percent = 91);
+    REFUSED(o.check.path = SPAN("/a b"));
+    REFUSED(o.check.path = SPAN("/a\r\nx: y"));
+    REFUSED(o.check.host = SPAN("a\tb"));
     REFUSED(o.check.rise = 0);
     REFUSED(o.check.fall = 101);
     REFUSED(o.check.path = SPAN("health"));
