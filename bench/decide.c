@@ -178,10 +178,10 @@ static void run_balance(uint64_t count)
         target_unref(members[i].target);
 }
 
-static const struct micro_case cases[] = {
-    {"all", run_all},         {"limit", run_limit}, {"clients", run_clients},
-    {"new_key", run_new_key}, {"breaker", run_breaker}, {"retry", run_retry},
-    {"balance", run_balance}};
+static const struct micro_case cases[] = {{"all", run_all},         {"limit", run_limit},
+                                          {"clients", run_clients}, {"new_key", run_new_key},
+                                          {"breaker", run_breaker}, {"retry", run_retry},
+                                          {"balance", run_balance}};
 
 int main(int argc, char **argv)
 {

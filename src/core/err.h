@@ -16,7 +16,7 @@ enum err_code {
 #define X(name, status, retryable, text) ERR_##name,
     ERR_TABLE(X)
 #undef X
-    ERR_CODE_COUNT
+        ERR_CODE_COUNT
 };
 
 /* gcc knows must-use types by the C2x attribute, clang 14 by the GNU one. */
@@ -30,8 +30,8 @@ typedef struct [[nodiscard]] err {
 } err;
 #endif
 
-#define OK          ((err){ERR_NONE})
-#define FAIL(name)  ((err){ERR_##name})
+#define OK         ((err){ERR_NONE})
+#define FAIL(name) ((err){ERR_##name})
 
 static inline bool err_is(err outcome, enum err_code code)
 {

@@ -25,8 +25,8 @@ bool fault_point_hit(const char *name)
     if (strncmp(name, fault_point_plan.prefix, strlen(fault_point_plan.prefix)) != 0)
         return false;
     unsigned hit = atomic_fetch_add(&fault_point_plan.hits, 1) + 1;
-    bool fails = fault_point_plan.is_persistent ? hit >= fault_point_plan.nth
-                                                : hit == fault_point_plan.nth;
+    bool fails =
+        fault_point_plan.is_persistent ? hit >= fault_point_plan.nth : hit == fault_point_plan.nth;
     if (fails)
         atomic_fetch_add(&fault_point_plan.fired, 1);
     return fails;

@@ -35,8 +35,10 @@ static void hash_round(struct hash_state *s)
 uint64_t hash_bytes(const struct hash_key *key, const void *bytes, size_t len)
 {
     struct hash_state s = {
-        key->k0 ^ 0x736f6d6570736575u, key->k1 ^ 0x646f72616e646f6du,
-        key->k0 ^ 0x6c7967656e657261u, key->k1 ^ 0x7465646279746573u,
+        key->k0 ^ 0x736f6d6570736575u,
+        key->k1 ^ 0x646f72616e646f6du,
+        key->k0 ^ 0x6c7967656e657261u,
+        key->k1 ^ 0x7465646279746573u,
     };
     const unsigned char *at = bytes;
     size_t left = len;

@@ -45,6 +45,6 @@ struct loop {
     bool has_thread;
 };
 
-void timer_run_due(struct loop *l);      /* timer.c */
-void mailbox_deliver(struct loop *l);    /* mailbox.c */
-void sock_free_spares(struct loop *l);   /* sock.c */
+void timer_run_due(struct loop *l);    /* timer.c */
+void mailbox_deliver(struct loop *l);  /* mailbox.c */
+void sock_free_spares(struct loop *l); /* sock.c */

@@ -17,9 +17,9 @@ struct random {
     unsigned char block[2048];
 };
 
-void random_init(struct random *r);                     /* operating system */
+void random_init(struct random *r);                       /* operating system */
 void random_init_seeded(struct random *r, uint64_t seed); /* deterministic; tests only */
-void random_done(struct random *r);                     /* wipes what was not handed out */
+void random_done(struct random *r);                       /* wipes what was not handed out */
 
 void random_bytes(struct random *r, void *out, size_t size);
 uint64_t random_u64(struct random *r);

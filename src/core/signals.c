@@ -27,7 +27,7 @@ void signals_block(void)
 {
     sigset_t set;
     signals_set(&set);
-    must(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+    must(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
     must(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
 }
 

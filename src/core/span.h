@@ -18,7 +18,10 @@ struct span {
 /* For string literals and arrays of known size; SPAN("") is the empty span, not a NULL one. */
 #define SPAN(literal) ((struct span){"" literal, sizeof(literal) - 1})
 /* The same for static initialisers. */
-#define SPAN_INIT(literal) {"" literal, sizeof(literal) - 1}
+#define SPAN_INIT(literal)                                                                         \
+    {                                                                                              \
+        "" literal, sizeof(literal) - 1                                                            \
+    }
 /* Two printf arguments for "%.*s". */
 #define SPAN_ARGS(s) (int)(s).len, (s).at
 

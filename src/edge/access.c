@@ -222,8 +222,7 @@ static struct access_route *access_route_of(const struct exchange *x)
 {
     /* The last one is for what is answered without a configured route. */
     bool is_own = x->route == &x->settings->no_route || x->route == &x->settings->server_route;
-    unsigned index =
-        is_own ? x->settings->route_count : (unsigned)(x->route - x->settings->routes);
+    unsigned index = is_own ? x->settings->route_count : (unsigned)(x->route - x->settings->routes);
     return &x->view->routes[index];
 }
 

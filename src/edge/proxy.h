@@ -34,7 +34,7 @@ struct proxy {
     bool is_link_reusable;
     bool is_continue_sent;
     bool has_try;       /* target_begin without upstream_finish */
-    bool has_permit; /* breaker_allow without breaker_record */
+    bool has_permit;    /* breaker_allow without breaker_record */
     bool is_body_ended; /* the last chunk of a chunked answer is queued */
     struct exchange *x;
     const struct settings_upstream *upstream;

@@ -247,7 +247,8 @@ static void settings_routes_no_route(struct settings *s)
     s->server_route = *r;
     s->server_route.name = SPAN("server");
     s->server_route.status = 204;
-    s->server_route.response_lines = SPAN("allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
+    s->server_route.response_lines =
+        SPAN("allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
 }
 
 static void settings_routes_make_router(struct settings *s, const struct router_rule *rules,

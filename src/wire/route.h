@@ -30,7 +30,7 @@ struct call {
     struct span request_id;
     struct route_param params[ROUTE_PARAM_MAX];
     unsigned param_count;
-    uint64_t now_ms;  /* monotonic */
+    uint64_t now_ms; /* monotonic */
     uint64_t wall_ns;
 
     unsigned status;           /* starts as 200 */

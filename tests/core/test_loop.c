@@ -218,8 +218,8 @@ static void test_worker_refuses_what_the_queue_cannot_hold(void **state)
     unsigned finished = 0, accepted = 0;
     atomic_store(&gate_is_open, false);
     for (unsigned i = 0; i < COUNT_OF(jobs); i++) {
-        jobs[i] = (struct sum_job){
-            .job = {.run = gate_run, .finished = gate_finished, .home = l}, .finished = &finished};
+        jobs[i] = (struct sum_job){.job = {.run = gate_run, .finished = gate_finished, .home = l},
+                                   .finished = &finished};
         accepted += err_ok(worker_submit(pool, &jobs[i].job)) ? 1 : 0;
     }
     /* One may already have left the queue for the thread. */

@@ -24,9 +24,9 @@ static void test_what_is_no_literal_is_refused(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "",         ":80",      "127.0.0.1",    "127.0.0.1:", "127.0.0.1:65536", "127.1:80",
-        "::1:80",   "[::1]",    "[::1]80",      "[::1:80",    "localhost:80",    "127.0.0.1:8o",
-        "unix:",    "1.2.3.4:-1", "[1.2.3.4]:80", "256.0.0.1:1"};
+        "",       ":80",        "127.0.0.1",    "127.0.0.1:", "127.0.0.1:65536", "127.1:80",
+        "::1:80", "[::1]",      "[::1]80",      "[::1:80",    "localhost:80",    "127.0.0.1:8o",
+        "unix:",  "1.2.3.4:-1", "[1.2.3.4]:80", "256.0.0.1:1"};
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         struct sock_address a;
         assert_true(err_is(sock_address_parse(span_from(texts[i]), &a), ERR_INVALID));

@@ -45,10 +45,9 @@ static void test_limit_rule_bounds_count_and_window(void **state)
 static void test_limit_rule_needs_one_to_four_different_windows(void **state)
 {
     (void)state;
-    struct limit_rule_options options = {
-        .name = SPAN("r"),
-        .windows = {{1, SECOND}, {2, MINUTE}, {3, HOUR}, {4, DAY}},
-        .window_count = 4};
+    struct limit_rule_options options = {.name = SPAN("r"),
+                                         .windows = {{1, SECOND}, {2, MINUTE}, {3, HOUR}, {4, DAY}},
+                                         .window_count = 4};
     struct limit_rule rule;
     assert_true(err_ok(limit_rule_init(&rule, &options, NULL)));
     options.window_count = 0;
@@ -63,8 +62,11 @@ static void test_limit_rule_needs_one_to_four_different_windows(void **state)
 static void test_limit_rule_windows_fit_the_cell_and_hold_their_count(void **state)
 {
     (void)state;
-    static const uint32_t counts[] = {1, 2, 7, 8, 9, 10, 31, 32, 33, 100, 255, 256, 1000,
-                                      7905, 7906, 65535, 65536, 1000000, LIMIT_COUNT_MAX};
+    static const uint32_t counts[] = {
+        1,   2,   7,    8,    9,    10,    31,    32,      33,       100,
+        255, 256, 1000, 7905, 7906, 65535, 65536, 1000000, 16777215,
+    };
+    static_assert(LIMIT_COUNT_MAX == 16777215, "the last count is the largest");
     for (size_t a = 0; a < COUNT_OF(counts); a++) {
         for (size_t b = 0; b < COUNT_OF(counts); b++) {
             for (unsigned n = 1; n <= LIMIT_WINDOW_MAX; n++) {

@@ -336,8 +336,15 @@ static void test_limit_table_earlier_clock_of_another_loop_frees_nothing(void **
 static void test_limit_table_works_at_any_time_and_across_the_wrap(void **state)
 {
     (void)state;
-    static const uint64_t starts_ms[] = {0, 1, (1ull << 32) - 500, (1ull << 40) - 500,
-                                         (1ull << 41) - 1, 5 * (1ull << 40) - 30000, 1ull << 62};
+    static const uint64_t starts_ms[] = {
+        0,
+        1,
+        (1ull << 32) - 500,
+        (1ull << 40) - 500,
+        (1ull << 41) - 1,
+        5 * (1ull << 40) - 30000,
+        1ull << 62,
+    };
     for (size_t i = 0; i < COUNT_OF(starts_ms); i++) {
         struct limit_window_options windows[] = {{10, SECOND}, {50, MINUTE}, {200, HOUR}};
         struct limit_rule rule = test_rule_of(windows, 3);

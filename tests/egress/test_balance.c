@@ -184,17 +184,16 @@ static void test_balance_has_no_target_when_all_are_down_draining_or_pausing(voi
     target_drain(f.members[2].target, true);
     struct balance_tried tried = {0};
     struct balance_pick pick;
-    assert_true(err_is(balance_next(&f.balance, &f.set, &tried, NOW, &f.random, &pick),
-                       ERR_NO_UPSTREAM));
+    assert_true(
+        err_is(balance_next(&f.balance, &f.set, &tried, NOW, &f.random, &pick), ERR_NO_UPSTREAM));
     assert_int_equal(balance_retry_after_ms(&f.set, NOW), 0);
     target_drain(f.members[1].target, false);
     target_pause(f.members[1].target, 7000, NOW);
-    assert_true(err_is(balance_next(&f.balance, &f.set, &tried, NOW, &f.random, &pick),
-                       ERR_NO_UPSTREAM));
+    assert_true(
+        err_is(balance_next(&f.balance, &f.set, &tried, NOW, &f.random, &pick), ERR_NO_UPSTREAM));
     assert_int_equal(balance_retry_after_ms(&f.set, NOW), 7000);
     assert_int_equal(balance_retry_after_ms(&f.set, NOW + 6999), 1);
-    assert_true(err_ok(
-        balance_next(&f.balance, &f.set, &tried, NOW + 7000, &f.random, &pick)));
+    assert_true(err_ok(balance_next(&f.balance, &f.set, &tried, NOW + 7000, &f.random, &pick)));
     assert_int_equal(pick.index, 1);
     assert_int_equal(balance_retry_after_ms(&f.set, NOW + 7000), 0);
     test_stop(&f);

@@ -104,8 +104,7 @@ static void test_breaker_opens_after_half_of_calls_fail(void **state)
     assert_int_equal(f.observer.count, 1);
     assert_int_equal(f.observer.last.from, BREAKER_CLOSED);
     assert_int_equal(f.observer.last.to, BREAKER_OPEN);
-    assert_int_equal(f.observer.last.retry_after_ms,
-                     breaker_retry_after_ms(&f.breaker, f.now_ms));
+    assert_int_equal(f.observer.last.retry_after_ms, breaker_retry_after_ms(&f.breaker, f.now_ms));
 }
 
 static void test_breaker_below_minimum_volume_never_opens(void **state)
@@ -405,8 +404,7 @@ static void test_breaker_view_tells_state_rates_and_next_probe(void **state)
     test_refused(&f);
     breaker_look(&f.breaker, f.now_ms, &view);
     assert_int_equal(view.since_ms, START + 5);
-    assert_int_equal(view.next_probe_ms,
-                     f.now_ms + breaker_retry_after_ms(&f.breaker, f.now_ms));
+    assert_int_equal(view.next_probe_ms, f.now_ms + breaker_retry_after_ms(&f.breaker, f.now_ms));
     assert_int_equal(view.opened_count, 1);
     assert_int_equal(view.refused_count, 1);
     assert_string_equal(breaker_state_text(view.state), "open");

@@ -69,10 +69,10 @@ static void test_retry_method_decides_what_may_have_been_carried_out(void **stat
         enum http_method method;
         bool plain, with_key, unsent;
     } cases[] = {
-        {HTTP_GET, true, true, true},       {HTTP_HEAD, true, true, true},
-        {HTTP_PUT, true, true, true},       {HTTP_DELETE, true, true, true},
-        {HTTP_OPTIONS, true, true, true},   {HTTP_TRACE, true, true, true},
-        {HTTP_POST, false, true, true},     {HTTP_PATCH, false, true, true},
+        {HTTP_GET, true, true, true},        {HTTP_HEAD, true, true, true},
+        {HTTP_PUT, true, true, true},        {HTTP_DELETE, true, true, true},
+        {HTTP_OPTIONS, true, true, true},    {HTTP_TRACE, true, true, true},
+        {HTTP_POST, false, true, true},      {HTTP_PATCH, false, true, true},
         {HTTP_CONNECT, false, false, false}, {HTTP_METHOD_OTHER, false, false, false},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {

@@ -17,9 +17,8 @@ static void test_ratelimit_writes_lists_of_strings_with_parameters(void **state)
     (void)state;
     struct buf b CLEANUP(buf_done);
     buf_init(&b, 1000);
-    struct ratelimit_item items[] = {
-        {.name = SPAN("burst"), .quota = 100, .window_ms = 60000},
-        {.name = SPAN("daily"), .quota = 1000, .window_ms = 86400000}};
+    struct ratelimit_item items[] = {{.name = SPAN("burst"), .quota = 100, .window_ms = 60000},
+                                     {.name = SPAN("daily"), .quota = 1000, .window_ms = 86400000}};
     assert_true(err_ok(ratelimit_add_policy(&b, items, 1)));
     test_text_is(&b, "\"burst\";q=100;w=60");
     assert_true(err_ok(ratelimit_add_policy(&b, items, 2)));
@@ -40,7 +39,7 @@ static void test_ratelimit_windows_of_one_limit_have_different_names(void **stat
     static const struct {
         uint64_t window_ms;
         const char *name;
-    } cases[] = {{1000, "api-second"}, {60000, "api-minute"},   {3600000, "api-hour"},
+    } cases[] = {{1000, "api-second"},  {60000, "api-minute"},   {3600000, "api-hour"},
                  {86400000, "api-day"}, {604800000, "api-week"}, {10000, "api-10s"},
                  {1500, "api-1500ms"}};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
