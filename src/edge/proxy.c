@@ -56,18 +56,29 @@ static uint64_t proxy_retry_after_ms(const struct proxy *p)
     return wait_ms;
 }
 
+/* How long the upstream took to the response head. What clients take to send a body, to read an
+ * answer, or to keep a tunnel, is not its time: slow clients must not open a breaker. */
+static uint64_t proxy_took_ns(const struct proxy *p, uint64_t begun_ns)
+{
+    const struct exchange *x = p->x;
+    uint64_t end_ns = x->answered_ns != 0 ? x->answered_ns : loop_now_ns(x->home->loop);
+    uint64_t received_ns = p->received_ms * 1000000;
+    uint64_t start_ns = received_ns > begun_ns ? received_ns : begun_ns;
+    return end_ns > start_ns ? end_ns - start_ns : 0;
+}
+
 static void proxy_report(struct proxy *p, enum target_outcome outcome)
 {
     if (!p->has_try)
         return;
     p->has_try = false;
     struct upstream *u = p->upstream->upstream;
-    uint64_t took_ns = loop_now_ns(p->x->home->loop) - p->try_started_ns;
-    struct upstream_result result = {
-        .outcome = outcome, .latency_us = took_ns / 1000, .retry_after_ms = p->retry_after_ms};
+    struct upstream_result result = {.outcome = outcome,
+                                     .latency_us = proxy_took_ns(p, p->try_started_ns) / 1000,
+                                     .retry_after_ms = p->retry_after_ms};
     if (upstream_finish(u, p->pick.index, &result, proxy_now_ms(p)))
         access_target_ejected(p->x->home, u, p->pick.target);
-    access_try(p->x, took_ns);
+    access_try(p->x, loop_now_ns(p->x->home->loop) - p->try_started_ns);
 }
 
 static void proxy_settle(struct proxy *p, enum breaker_outcome outcome)
@@ -75,7 +86,7 @@ static void proxy_settle(struct proxy *p, enum breaker_outcome outcome)
     if (!p->has_permit)
         return;
     p->has_permit = false;
-    uint64_t took_ns = loop_now_ns(p->x->home->loop) - p->x->dispatched_ns;
+    uint64_t took_ns = proxy_took_ns(p, p->x->dispatched_ns);
     breaker_record(p->upstream->upstream->breaker, &p->permit, outcome, took_ns / 1000000,
                    proxy_now_ms(p));
 }
@@ -408,6 +419,30 @@ static uint64_t proxy_earlier(uint64_t a, uint64_t b)
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
+/* While the request is on its way: whoever is waited for, client or target, has its own time. */
+static uint64_t proxy_sending_deadline(struct proxy *p)
+{
+    struct exchange *x = p->x;
+    const struct settings *s = x->settings;
+    uint64_t at_ms = x->started_ns / 1000000 + s->timeouts.request_ms;
+    if (x->body.is_read_whole && !x->body.is_streamed)
+        at_ms = proxy_earlier(at_ms, proxy_earlier(p->deadline_ms, p->try_deadline_ms));
+    if (!flow_is_empty(&p->to_upstream)) {
+        p->rate_check_ms = 0;
+        return proxy_earlier(at_ms, proxy_now_ms(p) + s->timeouts.stall_ms);
+    }
+    if (p->rate_check_ms == 0) {
+        p->rate_check_ms = proxy_now_ms(p) + s->body_rate_grace_ms;
+        x->body.rate_checked_bytes = x->body.decoder.received_bytes;
+    }
+    return proxy_earlier(at_ms, p->rate_check_ms);
+}
+
+static bool proxy_is_sending(const struct proxy *p)
+{
+    return p->state == PROXY_WAITING && p->received_ms == 0;
+}
+
 void proxy_set_timer(struct proxy *p)
 {
     struct exchange *x = p->x;
@@ -417,32 +452,48 @@ void proxy_set_timer(struct proxy *p)
         at_ms = proxy_now_ms(p) + timeouts->stall_ms;
     else if (p->state == PROXY_TUNNEL)
         at_ms = proxy_now_ms(p) + timeouts->tunnel_idle_ms;
-    else if (x->body.is_read_whole)
-        at_ms = proxy_earlier(p->deadline_ms, p->try_deadline_ms);
+    else if (proxy_is_sending(p))
+        at_ms = proxy_sending_deadline(p);
     else
-        at_ms = proxy_earlier(p->rate_check_ms, x->started_ns / 1000000 + timeouts->request_ms);
+        at_ms = proxy_earlier(p->deadline_ms, p->try_deadline_ms);
     timer_set(x->home->loop, &x->timer, at_ms);
 }
 
-/* The client must send its body at a minimum rate while the target takes it. */
-static void proxy_check_rate(struct proxy *p)
+/* The client must send its body at a minimum rate, and the target must take it. */
+static void proxy_check_sending(struct proxy *p)
 {
     struct exchange *x = p->x;
     const struct settings *s = x->settings;
     uint64_t received = x->body.decoder.received_bytes;
     uint64_t wanted = s->body_rate_min * s->body_rate_grace_ms / 1000;
-    bool waits_for_client = flow_is_empty(&p->to_upstream);
+    if (!flow_is_empty(&p->to_upstream)) {
+        proxy_try_failed(p, ERR_UPSTREAM_TIMEOUT, "the upstream did not take the request in time");
+        return;
+    }
     bool is_late = proxy_now_ms(p) >= x->started_ns / 1000000 + s->timeouts.request_ms;
-    if (is_late || (waits_for_client && received - x->body.rate_checked_bytes < wanted)) {
+    if (is_late || received - x->body.rate_checked_bytes < wanted) {
         proxy_report(p, TARGET_IGNORED);
         proxy_settle(p, BREAKER_IGNORED);
         proxy_drop_link(p);
         proxy_give_up(p, ERR_REQUEST_TIMEOUT, "the request body arrives too slowly", 0);
         return;
     }
-    x->body.rate_checked_bytes = received;
-    p->rate_check_ms = proxy_now_ms(p) + s->body_rate_grace_ms;
+    p->rate_check_ms = 0;
     proxy_set_timer(p);
+}
+
+/* No progress while the answer is passed on. */
+static void proxy_stalled(struct proxy *p)
+{
+    struct exchange *x = p->x;
+    if (flow_is_empty(&x->to_client)) {
+        proxy_break_off(p);
+        return;
+    }
+    /* The client does not read: no fault of the target's. */
+    x->failure = FAIL(CLOSED);
+    channel_abort(&x->conn->channel);
+    conn_close(x->conn);
 }
 
 void proxy_on_timer(struct proxy *p)
@@ -453,13 +504,13 @@ void proxy_on_timer(struct proxy *p)
         break;
     case PROXY_OPENING:
     case PROXY_WAITING:
-        if (p->state == PROXY_WAITING && !p->x->body.is_read_whole)
-            proxy_check_rate(p);
+        if (proxy_is_sending(p))
+            proxy_check_sending(p);
         else
             proxy_try_failed(p, ERR_UPSTREAM_TIMEOUT, "the upstream did not answer in time");
         break;
     case PROXY_STREAMING:
-        proxy_break_off(p);
+        proxy_stalled(p);
         break;
     case PROXY_TUNNEL:
         conn_close(p->x->conn);

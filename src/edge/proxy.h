@@ -47,7 +47,7 @@ struct proxy {
     uint64_t received_ms; /* when the request was received whole; 0 = not yet */
     uint64_t try_started_ns;
     uint64_t try_deadline_ms;
-    uint64_t rate_check_ms;         /* next look at the client's body rate */
+    uint64_t rate_check_ms;         /* next look at the client's body rate; 0 = begins anew */
     enum retry_reason retry_reason; /* why the last failure was final */
 
     struct flow to_upstream;

@@ -78,7 +78,10 @@ static void relay_request_is_received(struct proxy *p)
         return;
     /* The time that the client took to send its body is not the upstream's. */
     p->received_ms = loop_now_ms(x->home->loop);
-    p->deadline_ms += p->received_ms - x->head_ns / 1000000;
+    uint64_t sending_ms = p->received_ms - x->head_ns / 1000000;
+    p->deadline_ms += sending_ms;
+    if (p->try_deadline_ms != 0)
+        p->try_deadline_ms += sending_ms;
 }
 
 void relay_send_request(struct proxy *p)
@@ -92,6 +95,7 @@ void relay_send_request(struct proxy *p)
     flow_reset(&p->to_upstream);
     p->is_request_broken = false;
     p->interim_count = 0;
+    p->rate_check_ms = 0;
     http1_head_reset(&p->parser);
     if (!err_ok(head_write_request(x, p->upstream, &p->request_framing, p->head->bytes,
                                    blocks->block_bytes, &len))) {
@@ -103,7 +107,6 @@ void relay_send_request(struct proxy *p)
                 x->body.is_read_whole);
     flow_join(&p->to_upstream, p->head->bytes, blocks->block_bytes, RELAY_JOIN_MAX);
     if (!x->body.is_read_whole) {
-        p->rate_check_ms = loop_now_ms(x->home->loop) + x->settings->body_rate_grace_ms;
         if (x->request.expects_continue && x->body.decoder.received_bytes == 0 &&
             !p->is_continue_sent) {
             p->is_continue_sent = true;

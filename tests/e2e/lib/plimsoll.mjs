@@ -7,6 +7,7 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
+import { after } from 'node:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +19,10 @@ const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const NOBODY = 65534;
 const IS_ROOT = process.getuid() === 0;
 const LOG_CHARS_MAX = 1_000_000;
+
+// A test that failed half way leaves its processes; they would keep the test run from ending.
+const running = new Set();
+after(() => { for (const child of running) child.kill('SIGKILL'); });
 
 const binaries = {
   dev: process.env.PLIMSOLL_BIN ?? join(ROOT, 'build/dev/plimsoll'),
@@ -73,6 +78,8 @@ function launch(args, { kind, cwd, env }) {
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(IS_ROOT ? { uid: NOBODY, gid: NOBODY } : {}),
   });
+  running.add(child.process);
+  child.process.once('close', () => running.delete(child.process));
   for (const stream of ['stdout', 'stderr']) {
     child.process[stream].setEncoding('utf8');
     child.process[stream].on('data', (text) => {

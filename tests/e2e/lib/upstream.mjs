@@ -9,6 +9,7 @@ export async function listen(server, port = 0) {
   await new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, '127.0.0.1', resolve);
+    server.unref(); // a test that failed does not stop it
   });
   return server.address().port;
 }
