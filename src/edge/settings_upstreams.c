@@ -19,6 +19,21 @@ static struct span settings_upstreams_host(struct span address)
     return host;
 }
 
+/* Connections of the same key are interchangeable: what was opened without verification, or for
+ * another name, must not serve those who ask for more after a reload. */
+static uint64_t settings_upstreams_key(struct settings *s, const struct settings_upstream *up,
+                                       const struct upstream_config_links *links, unsigned index)
+{
+    struct span tls = SPAN("plain");
+    if (links->has_tls)
+        tls = arena_printf(&s->arena, "tls %s %.*s %.*s", links->is_verified ? "verified" : "any",
+                           SPAN_ARGS(up->server_names[index]), SPAN_ARGS(links->ca_path));
+    struct span identity = arena_printf(
+        &s->arena, "%.*s %.*s %.*s", SPAN_ARGS(up->upstream->name),
+        SPAN_ARGS(up->upstream->set.members[index].target->address), SPAN_ARGS(tls));
+    return hash_span(hash_process_key(), identity);
+}
+
 static void settings_upstreams_connect(struct settings *s, struct settings_upstream *up,
                                        const struct upstream_config_links *links,
                                        const struct config_node *node, struct config_report *report)
@@ -32,12 +47,9 @@ static void settings_upstreams_connect(struct settings *s, struct settings_upstr
         struct fault why = {0};
         if (!err_ok(sock_address_resolve(address, &up->addresses[i], &why)))
             (void)config_fault(node, report, "%s", why.text);
-        struct span identity =
-            arena_printf(&s->arena, "%.*s %.*s %s", SPAN_ARGS(up->upstream->name),
-                         SPAN_ARGS(address), links->has_tls ? "tls" : "plain");
-        up->link_keys[i] = hash_span(hash_process_key(), identity);
         up->server_names[i] =
             links->server_name.len > 0 ? links->server_name : settings_upstreams_host(address);
+        up->link_keys[i] = settings_upstreams_key(s, up, links, i);
     }
 }
 

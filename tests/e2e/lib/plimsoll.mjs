@@ -22,7 +22,10 @@ const LOG_CHARS_MAX = 1_000_000;
 
 // A test that failed half way leaves its processes; they would keep the test run from ending.
 const running = new Set();
-after(() => { for (const child of running) child.kill('SIGKILL'); });
+after(() => {
+  // Not at once: hooks of the test's own come later.
+  setTimeout(() => { for (const child of running) child.kill('SIGKILL'); }, 10_000).unref();
+});
 
 const binaries = {
   dev: process.env.PLIMSOLL_BIN ?? join(ROOT, 'build/dev/plimsoll'),

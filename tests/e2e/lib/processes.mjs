@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { freePort } from './plimsoll.mjs';
 
 const running = new Set();
-after(() => { for (const child of running) child.kill('SIGKILL'); });
+after(() => { setTimeout(() => { for (const child of running) child.kill('SIGKILL'); }, 10_000).unref(); });
 
 const PROGRAM = fileURLToPath(new URL('target.mjs', import.meta.url));
 
