@@ -76,8 +76,10 @@ static void relay_request_is_received(struct proxy *p)
     struct exchange *x = p->x;
     if (p->received_ms != 0)
         return;
-    /* The time that the client took to send its body is not the upstream's. */
     p->received_ms = loop_now_ms(x->home->loop);
+    if (!x->body.is_streamed)
+        return;
+    /* The time that the client took to send its body is not the upstream's. */
     uint64_t sending_ms = p->received_ms - x->head_ns / 1000000;
     p->deadline_ms += sending_ms;
     if (p->try_deadline_ms != 0)
