@@ -26,11 +26,11 @@ struct check;
 
 struct part {
     const char *name;
-    const struct config_key *config;   /* top-level keys; ends with name == NULL */
+    const struct config_key *config;          /* top-level keys; ends with name == NULL */
     const struct metric_desc *const *metrics; /* tables, each ends with name == NULL; then NULL */
-    const struct route *routes;        /* of the admin listener; ends with pattern == NULL */
-    const struct command *commands;    /* ends with name == NULL */
-    const struct check *checks;        /* ends with name == NULL */
+    const struct route *routes;               /* of the admin listener; ends with pattern == NULL */
+    const struct command *commands;           /* ends with name == NULL */
+    const struct check *checks;               /* ends with name == NULL */
 
     /* Looks for errors of meaning in a configuration without running anything; every error goes
      * into *report. For `plimsoll check`. */

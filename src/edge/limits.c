@@ -206,6 +206,7 @@ void limits_decide(struct limit_table *table, const struct limits_set *global,
     if (count == 0)
         return;
     out->count = limit_table_admit_all(table, checks, count, request->now_ms, out->verdicts);
+    must(out->count <= count);
     for (unsigned i = 0; i < out->count; i++) {
         const struct limit_verdict *verdict = &out->verdicts[i];
         if (verdict->is_exceeded && verdict->is_admitted)

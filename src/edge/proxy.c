@@ -513,8 +513,6 @@ void proxy_on_timer(struct proxy *p)
         proxy_stalled(p);
         break;
     case PROXY_TUNNEL:
-        conn_close(p->x->conn);
-        break;
     case PROXY_DONE:
         conn_close(p->x->conn);
         break;

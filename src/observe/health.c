@@ -162,9 +162,9 @@ static err health_metrics(struct call *c, struct fault *why)
 }
 
 const struct route health_routes[] = {
-    {HTTP_GET, "/health/live", health_live, 0, "Whether the process works; for restarts."},
-    {HTTP_GET, "/health/ready", health_ready, 0, "Whether it can serve; for load balancers."},
-    {HTTP_GET, "/health/system", health_system, 0, "The machine: disk, memory, load, clock."},
-    {HTTP_GET, "/api/health", health_all, 0, "All checks."},
-    {HTTP_GET, "/metrics", health_metrics, 0, "Prometheus text or OpenMetrics."},
+    {HTTP_GET, 0, "/health/live", health_live, "Whether the process works; for restarts."},
+    {HTTP_GET, 0, "/health/ready", health_ready, "Whether it can serve; for load balancers."},
+    {HTTP_GET, 0, "/health/system", health_system, "The machine: disk, memory, load, clock."},
+    {HTTP_GET, 0, "/api/health", health_all, "All checks."},
+    {HTTP_GET, 0, "/metrics", health_metrics, "Prometheus text or OpenMetrics."},
     {0}};

@@ -88,6 +88,7 @@ static err control_set_drain(struct call *c, bool is_draining, struct fault *why
     const struct settings_upstream *up = NULL;
     struct span address = route_param(c, "target");
     TRY(control_find_upstream(c, &up, why));
+    must(up != NULL);
     struct target *t = upstream_find_target(up->upstream, address);
     if (t == NULL)
         return fault_set(why, ERR_NOT_FOUND, "upstream \"%.*s\" has no target \"%.*s\"",
@@ -112,6 +113,7 @@ static err control_force(struct call *c, enum breaker_state state, struct fault 
 {
     const struct settings_upstream *up = NULL;
     TRY(control_find_upstream(c, &up, why));
+    must(up != NULL);
     if (up->upstream->breaker == NULL)
         return fault_set(why, ERR_CONFLICT, "upstream \"%.*s\" has no breaker",
                          SPAN_ARGS(up->upstream->name));
@@ -137,18 +139,18 @@ static err control_breaker_auto(struct call *c, struct fault *why)
 }
 
 const struct route control_routes[] = {
-    {HTTP_GET, "/api/admin/status", control_status, 0,
+    {HTTP_GET, 0, "/api/admin/status", control_status,
      "Traffic, upstreams, targets, breakers and limits as JSON."},
-    {HTTP_POST, "/api/admin/reload", control_do_reload, ROUTE_PRIVILEGED,
+    {HTTP_POST, ROUTE_PRIVILEGED, "/api/admin/reload", control_do_reload,
      "Load the configuration file again."},
-    {HTTP_POST, "/api/admin/targets/{upstream}/{target}/drain", control_drain, ROUTE_PRIVILEGED,
+    {HTTP_POST, ROUTE_PRIVILEGED, "/api/admin/targets/{upstream}/{target}/drain", control_drain,
      "Send no more requests to a target."},
-    {HTTP_POST, "/api/admin/targets/{upstream}/{target}/undrain", control_undrain, ROUTE_PRIVILEGED,
+    {HTTP_POST, ROUTE_PRIVILEGED, "/api/admin/targets/{upstream}/{target}/undrain", control_undrain,
      "Send requests to it again."},
-    {HTTP_POST, "/api/admin/breakers/{upstream}/open", control_breaker_open, ROUTE_PRIVILEGED,
+    {HTTP_POST, ROUTE_PRIVILEGED, "/api/admin/breakers/{upstream}/open", control_breaker_open,
      "Hold a breaker open."},
-    {HTTP_POST, "/api/admin/breakers/{upstream}/close", control_breaker_close, ROUTE_PRIVILEGED,
+    {HTTP_POST, ROUTE_PRIVILEGED, "/api/admin/breakers/{upstream}/close", control_breaker_close,
      "Hold a breaker closed."},
-    {HTTP_POST, "/api/admin/breakers/{upstream}/auto", control_breaker_auto, ROUTE_PRIVILEGED,
+    {HTTP_POST, ROUTE_PRIVILEGED, "/api/admin/breakers/{upstream}/auto", control_breaker_auto,
      "Let a breaker decide again."},
     {0}};

@@ -47,9 +47,9 @@ typedef err (*route_handler)(struct call *c, struct fault *why);
 
 struct route {
     enum http_method method;
+    unsigned flags;
     const char *pattern; /* "/api/admin/targets/{upstream}"; a trailing "*" takes the rest */
     route_handler handle;
-    unsigned flags;
     const char *help;
 };
 
