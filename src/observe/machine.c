@@ -6,7 +6,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "observe/machine.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -16,11 +15,9 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/part.h"
+#include "observe/process.h"
 
-#define MACHINE_FILE_BYTES 8192
-
-/* A small file of the kernel, NUL-terminated; false when it is not there. */
-static bool machine_read(const char *path, char room[MACHINE_FILE_BYTES])
+bool machine_read(const char *path, char room[MACHINE_FILE_BYTES])
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -105,17 +102,10 @@ static void machine_load(const struct node *n, struct check_sink *sink)
 static void machine_descriptors(const struct node *n, struct check_sink *sink)
 {
     struct rlimit limit;
-    unsigned used = 0;
+    unsigned used;
     (void)n;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == 0)
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == 0 || !process_descriptors(&used))
         return;
-    DIR *folder = opendir("/proc/self/fd");
-    if (folder == NULL)
-        return;
-    /* Safe: no other thread has this DIR (readdir(3), "Attributes"). */
-    while (readdir(folder) != NULL) /* NOLINT(concurrency-mt-unsafe) */
-        used++;
-    (void)closedir(folder);
     machine_share(sink, 100.0 * used / (double)limit.rlim_cur, 80, 95,
                   "file descriptors are nearly used up");
 }

@@ -5,3 +5,9 @@
 #include "core/check.h"
 
 extern const struct check machine_checks[];
+
+#define MACHINE_FILE_BYTES 8192
+
+/* The beginning of a small file of the kernel, NUL-terminated; false when it is not there. Any
+ * thread. */
+bool machine_read(const char *path, char room[MACHINE_FILE_BYTES]);

@@ -7,11 +7,11 @@
 #include "observe/process.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/span.h"
+#include "observe/machine.h"
 
 enum {
     PROCESS_START,
@@ -73,16 +73,11 @@ static void process_cpu(void *ctx, struct metric_emitter *out)
 /* proc(5): "size resident ..." in pages. */
 static bool process_pages(unsigned field, double *out_bytes)
 {
-    char room[256];
+    char room[MACHINE_FILE_BYTES];
     uint64_t pages = 0;
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (!machine_read("/proc/self/statm", room))
         return false;
-    ssize_t got = read(fd, room, sizeof room);
-    (void)close(fd);
-    if (got <= 0)
-        return false;
-    struct span rest = span_of(room, (size_t)got);
+    struct span rest = span_from(room);
     for (unsigned i = 0; i < field; i++)
         (void)span_cut(&rest, ' ');
     if (!err_ok(span_parse_u64(span_cut(&rest, ' '), UINT64_MAX, &pages)))
@@ -107,19 +102,27 @@ static void process_resident(void *ctx, struct metric_emitter *out)
         metric_emit(out, METRIC_NO_LABELS, bytes);
 }
 
-/* Without the folder's own two entries and the descriptor that reads it. */
-static void process_open_fds(void *ctx, struct metric_emitter *out)
+bool process_descriptors(unsigned *out)
 {
     unsigned count = 0;
     DIR *folder = opendir("/proc/self/fd");
-    (void)ctx;
     if (folder == NULL)
-        return;
-    /* The stream is this call's own, so that readdir is safe. */
-    while (readdir(folder) != NULL)
+        return false;
+    /* Safe: no other thread has this DIR (readdir(3), "Attributes"). */
+    while (readdir(folder) != NULL) /* NOLINT(concurrency-mt-unsafe) */
         count++;
     (void)closedir(folder);
-    metric_emit(out, METRIC_NO_LABELS, count >= 3 ? count - 3 : 0);
+    /* Without the folder's own two entries and the descriptor that reads it. */
+    *out = count >= 3 ? count - 3 : 0;
+    return true;
+}
+
+static void process_open_fds(void *ctx, struct metric_emitter *out)
+{
+    unsigned count;
+    (void)ctx;
+    if (process_descriptors(&count))
+        metric_emit(out, METRIC_NO_LABELS, count);
 }
 
 static void process_max_fds(void *ctx, struct metric_emitter *out)

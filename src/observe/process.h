@@ -8,5 +8,8 @@
 extern const struct metric_desc process_metrics[];
 extern const struct metric_desc *const process_metric_tables[]; /* ends with NULL */
 
+/* How many file descriptors are open; false when the kernel does not tell. Any thread. */
+bool process_descriptors(unsigned *out);
+
 /* Serves the table for the life of the registry; the node is asked for its start only. */
 void process_metrics_collect(struct node *n);
