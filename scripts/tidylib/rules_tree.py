@@ -23,6 +23,8 @@ def _is_about_rules(file: File) -> bool:
 def white_space(tree: Tree) -> Iterator[Finding]:
     """No tabs, no trailing white space, one line feed at the end, no carriage returns."""
     for file in tree:
+        if file.path in tables.GENERATED_PAGES:
+            continue
         if "\t" not in file.text and " \n" not in file.text and "\r" not in file.text \
                 and (file.text == "" or file.text.endswith("\n")) and not file.text.endswith("\n\n"):
             continue

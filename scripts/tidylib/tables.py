@@ -128,4 +128,25 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "src/edge/limit_cell.c": "tests/edge/test_limit_rule.c",
 }
 
+# What is wiring (sockets, signals, commands, the walk of an exchange) is tested whole, by real
+# clients against the running binary.
+_SERVED = "tests/e2e/serve.test.mjs"
+for _part, _modules in {
+    "core": "part signals",
+    "edge": "access block edge edge_loop exchange flow head intake listener proxy respond tunnel view",
+    "egress": "channel link",
+    "cli": "cli cli_check cli_client cli_control cli_docs cli_options cli_serve",
+    "operate": "operate rights status",
+}.items():
+    TESTED_ELSEWHERE |= {f"src/{_part}/{_module}.c": _SERVED for _module in _modules.split()}
+TESTED_ELSEWHERE |= {
+    "src/edge/limits.c": "tests/e2e/limits.test.mjs",
+    "src/edge/settings.c": "tests/e2e/reload.test.mjs",
+    "src/edge/settings_routes.c": "tests/e2e/reload.test.mjs",
+    "src/edge/settings_upstreams.c": "tests/e2e/targets.test.mjs",
+}
+
+# Pages that the binary writes (plimsoll docs): their white space is the generator's.
+GENERATED_PAGES = {"docs/configuration.md", "docs/metrics.md", "docs/plimsoll.schema.json"}
+
 MACHINE_PATHS = (r"/work/", r"/root/", r"/home/[a-z]", r"/Users/", r"[A-Z]:\\Users")
