@@ -54,7 +54,7 @@ async function assertRequest({ expected, bytes }, pieces) {
   const passes = expected === '200';
   const { text, ended } = await rawExchange({ port: plimsoll.port, bytes, pieces, until: passes ? isFinal : undefined });
   const answers = parseResponses(text).filter(({ status }) => status >= 200);
-  if (bytes.startsWith('OPTIONS *')) {
+  if (passes && bytes.startsWith('OPTIONS * ')) {
     assert.equal(answers[0]?.status, 204); // about the server itself, so the server answers
     return;
   }
