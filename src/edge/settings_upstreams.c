@@ -28,9 +28,9 @@ static uint64_t settings_upstreams_key(struct settings *s, const struct settings
     if (links->has_tls)
         tls = arena_printf(&s->arena, "tls %s %.*s %.*s", links->is_verified ? "verified" : "any",
                            SPAN_ARGS(up->server_names[index]), SPAN_ARGS(links->ca_path));
-    struct span identity = arena_printf(
-        &s->arena, "%.*s %.*s %.*s", SPAN_ARGS(up->upstream->name),
-        SPAN_ARGS(up->upstream->set.members[index].target->address), SPAN_ARGS(tls));
+    struct span identity =
+        arena_printf(&s->arena, "%.*s %.*s %.*s", SPAN_ARGS(up->upstream->name),
+                     SPAN_ARGS(up->upstream->set.members[index].target->address), SPAN_ARGS(tls));
     return hash_span(hash_process_key(), identity);
 }
 
