@@ -99,8 +99,7 @@ static unsigned balance_draw(const struct balance_set *set,
             return index;
         left -= set->members[index].weight;
     }
-    must(!"the weights of the candidates do not add up");
-    return 0;
+    must_fail("the weights of the candidates add up", __FILE__, __LINE__);
 }
 
 static unsigned balance_least_requests(const struct balance_set *set,

@@ -295,8 +295,7 @@ uint64_t breaker_retry_after_ms(const struct breaker *b, uint64_t now_ms)
         return wait_ms < BREAKER_BUSY_MS ? wait_ms : BREAKER_BUSY_MS;
     }
     }
-    must(!"a state outside of the enum");
-    return 0;
+    must_fail("the state is one of the enum", __FILE__, __LINE__);
 }
 
 /* The window up to now, from the slot in which the breaker closed. */
