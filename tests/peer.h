@@ -252,11 +252,26 @@ struct peer_server {
     struct peer *peers;      /* accepted ones, in order */
     unsigned count;
     int buffer_bytes; /* of accepted sockets; 0 = the system's */
-    bool is_deaf;     /* does not accept */
+    int fillers[4];   /* connections that fill its queue */
 };
 
-/* On a free port of 127.0.0.1; not listening: connections are refused. */
-static inline void peer_server_init(struct peer_server *s, bool is_listening)
+enum peer_server_kind {
+    PEER_SERVER_ACCEPTS,
+    PEER_SERVER_REFUSES, /* nobody listens there */
+    PEER_SERVER_SILENT,  /* its queue is full: a connection neither succeeds nor fails */
+};
+
+static inline void peer_server_fill(struct peer_server *s)
+{
+    for (size_t i = 0; i < COUNT_OF(s->fillers); i++) {
+        s->fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        assert_true(s->fillers[i] >= 0);
+        (void)connect(s->fillers[i], &s->address.any, s->address.len);
+    }
+}
+
+/* On a free port of 127.0.0.1. */
+static inline void peer_server_init(struct peer_server *s, enum peer_server_kind kind)
 {
     *s = (struct peer_server){.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)};
     assert_true(s->fd >= 0);
@@ -267,8 +282,10 @@ static inline void peer_server_init(struct peer_server *s, bool is_listening)
     assert_int_equal(getsockname(s->fd, &s->address.any, &s->address.len), 0);
     s->port = ntohs(s->address.in.sin_port);
     sock_address_format(&s->address, s->text);
-    if (is_listening)
-        assert_int_equal(listen(s->fd, PEER_ACCEPT_MAX), 0);
+    if (kind != PEER_SERVER_REFUSES)
+        assert_int_equal(listen(s->fd, kind == PEER_SERVER_SILENT ? 0 : PEER_ACCEPT_MAX), 0);
+    if (kind == PEER_SERVER_SILENT)
+        peer_server_fill(s);
     s->peers = mem_alloc(sizeof(struct peer) * PEER_ACCEPT_MAX);
 }
 
@@ -277,13 +294,16 @@ static inline void peer_server_done(struct peer_server *s)
     for (unsigned i = 0; i < s->count; i++)
         peer_done(&s->peers[i]);
     mem_free(s->peers);
+    for (size_t i = 0; i < COUNT_OF(s->fillers); i++)
+        if (s->fillers[i] > 0)
+            (void)close(s->fillers[i]);
     tls_context_unref(s->tls);
     (void)close(s->fd);
 }
 
 static inline bool peer_server_accept(struct peer_server *s)
 {
-    int fd = s->is_deaf ? -1 : accept(s->fd, NULL, NULL);
+    int fd = accept(s->fd, NULL, NULL);
     if (fd < 0)
         return false;
     struct tls_session *tls = NULL;

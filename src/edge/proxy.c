@@ -486,11 +486,12 @@ static void proxy_check_sending(struct proxy *p)
 static void proxy_stalled(struct proxy *p)
 {
     struct exchange *x = p->x;
-    if (flow_is_empty(&x->to_client)) {
+    bool waits_for_body = !x->body.is_read_whole && flow_is_empty(&p->to_upstream);
+    if (flow_is_empty(&x->to_client) && !waits_for_body) {
         proxy_break_off(p);
         return;
     }
-    /* The client does not read: no fault of the target's. */
+    /* The client does not read, or does not send what the target waits for: not its fault. */
     x->failure = FAIL(CLOSED);
     channel_abort(&x->conn->channel);
     conn_close(x->conn);

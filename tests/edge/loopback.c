@@ -35,22 +35,20 @@ static const struct http1_limits loopback_limits = {.target_bytes = 65536,
 static bool loopback_replace(struct loopback *lb, const char *folder, struct span *rest,
                              struct buf *out)
 {
-    for (unsigned i = 0; i < LOOPBACK_UPSTREAMS; i++) {
-        char mark[] = {'$', (char)('0' + i), '\0'};
-        if (!span_starts(*rest, span_from(mark)))
+    const struct {
+        const char *mark, *text;
+    } words[] = {{"$0", lb->upstreams[0].server.text}, {"$1", lb->upstreams[1].server.text},
+                 {"$2", lb->upstreams[2].server.text}, {"$dead", lb->dead.text},
+                 {"$silent", lb->silent.text},         {"$dir", folder}};
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        if (!span_starts(*rest, span_from(words[i].mark)))
             continue;
-        *rest = span_skip(*rest, 2);
-        assert_true(err_ok(buf_add(out, span_from(lb->upstreams[i].server.text))));
+        assert_non_null(words[i].text);
+        *rest = span_skip(*rest, strlen(words[i].mark));
+        assert_true(err_ok(buf_add(out, span_from(words[i].text))));
         return true;
     }
-    struct span found = span_starts(*rest, SPAN("$dead")) ? SPAN("$dead") : SPAN("$dir");
-    if (!span_starts(*rest, found))
-        return false;
-    *rest = span_skip(*rest, found.len);
-    const char *text = found.len == 4 ? folder : lb->dead.text;
-    assert_non_null(text);
-    assert_true(err_ok(buf_add(out, span_from(text))));
-    return true;
+    return false;
 }
 
 static void loopback_text(struct loopback *lb, const char *yaml, const char *folder,
@@ -163,8 +161,9 @@ void loopback_open_with(struct loopback *lb, const struct loopback_options *opti
     random_init_seeded(&lb->random, 7);
     upstream_registry_init(&lb->registry, NULL, &lb->random);
     for (unsigned i = 0; i < LOOPBACK_UPSTREAMS; i++)
-        peer_server_init(&lb->upstreams[i].server, true);
-    peer_server_init(&lb->dead, false);
+        peer_server_init(&lb->upstreams[i].server, PEER_SERVER_ACCEPTS);
+    peer_server_init(&lb->dead, PEER_SERVER_REFUSES);
+    peer_server_init(&lb->silent, PEER_SERVER_SILENT);
     lb->settings = loopback_build(lb, options, NULL);
     lb->home = edge_loop_new(&(struct edge_loop_options){.loop = lb->loop,
                                                          .node = &lb->node,
@@ -189,6 +188,7 @@ void loopback_done(struct loopback *lb)
     for (unsigned i = 0; i < LOOPBACK_UPSTREAMS; i++)
         peer_server_done(&lb->upstreams[i].server);
     peer_server_done(&lb->dead);
+    peer_server_done(&lb->silent);
     loop_turn(lb->loop, false);
     loop_free(lb->loop);
     settings_unref(lb->settings);

@@ -50,7 +50,8 @@ struct loopback {
     struct edge_loop *home;
     struct sock_address addresses[8]; /* where it listens */
     struct loopback_upstream upstreams[LOOPBACK_UPSTREAMS];
-    struct peer_server dead; /* refuses connections */
+    struct peer_server dead;   /* refuses connections */
+    struct peer_server silent; /* neither takes nor refuses them */
     struct peer *clients[LOOPBACK_CLIENTS_MAX];
     unsigned client_count;
     uint64_t wait_until_ms; /* real time: a test that hangs fails */
@@ -64,7 +65,8 @@ struct loopback_options {
     const char *folder;              /* stands for $dir */
 };
 
-/* $0 $1 $2 in the text are the upstreams, $dead is a port that refuses, $dir the folder. Where
+/* $0 $1 $2 in the text are the upstreams, $dead is a port that refuses, $silent one that
+ * never answers, $dir the folder. Where
  * `listen` is missing it is one plain listener; limits are off where none are given. Listeners
  * get free ports, whatever the text says. */
 void loopback_open_with(struct loopback *lb, const struct loopback_options *options);
