@@ -27,7 +27,7 @@ static const unsigned conn_allowed[CONN_STATE_COUNT] = {
     [CONN_IDLE] = CONN_TO(HEAD) | CONN_TO(CLOSED),
     [CONN_HEAD] = CONN_TO(BUSY) | CONN_TO(CLOSED),
     [CONN_BUSY] = CONN_TO(IDLE) | CONN_TO(TUNNEL) | CONN_TO(LINGER) | CONN_TO(CLOSED),
-    [CONN_TUNNEL] = CONN_TO(CLOSED),
+    [CONN_TUNNEL] = CONN_TO(LINGER) | CONN_TO(CLOSED),
     [CONN_LINGER] = CONN_TO(CLOSED),
     [CONN_CLOSED] = 0,
 };
@@ -289,7 +289,7 @@ void conn_exchange_done(struct conn *c, size_t used, bool keeps_alive)
     must(c->state == CONN_BUSY || c->state == CONN_TUNNEL);
     c->exchange = NULL;
     if (c->state == CONN_TUNNEL) {
-        conn_close(c);
+        conn_linger(c);
         return;
     }
     if (!keeps_alive || c->home->is_draining) {

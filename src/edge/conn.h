@@ -11,11 +11,12 @@
  *                      +-----------------------|---------------------+  CLOSED
  *                         answer done,         |
  *                         keep-alive           +---- LINGER <--- BUSY (unread input remains)
+ *                                                           <--- TUNNEL (the upstream ended)
  *
  * Transitions, all by conn_enter: IDLE->HEAD conn_receive; HEAD->BUSY conn_process; BUSY->IDLE,
- * BUSY->LINGER, BUSY->CLOSED conn_exchange_done; BUSY->TUNNEL conn_become_tunnel; any->CLOSED
- * conn_close. In IDLE it holds no block and no exchange; from HEAD on both; in CLOSED nothing but
- * its own memory, until the end of the turn.
+ * BUSY->LINGER, BUSY->CLOSED, TUNNEL->LINGER conn_exchange_done; BUSY->TUNNEL conn_become_tunnel;
+ * any->CLOSED conn_close. In IDLE it holds no block and no exchange; from HEAD on both; in CLOSED
+ * nothing but its own memory, until the end of the turn.
  *
  * Loop's own thread.
  *

@@ -144,7 +144,10 @@ enum exchange_verdict intake_accept(struct exchange *x)
     intake_client(x);
     if (!err_ok(x->failure))
         return EXCHANGE_DONE;
-    x->keeps_alive = x->request.head.is_keep_alive && !x->home->is_draining &&
+    /* Bytes behind an upgrade were meant for another protocol, also when it is refused: RFC 9931.
+     */
+    x->keeps_alive = x->request.head.is_keep_alive && !x->request.head.is_upgrade &&
+                     !x->home->is_draining &&
                      c->request_count < x->settings->requests_per_connection;
     err outcome = intake_check(x);
     if (err_ok(outcome))

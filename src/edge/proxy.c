@@ -394,15 +394,26 @@ void proxy_break_off(struct proxy *p)
     conn_close(x->conn);
 }
 
+void proxy_end_tunnel(struct proxy *p)
+{
+    must(p->state == PROXY_TUNNEL);
+    proxy_report(p, TARGET_SUCCESS);
+    proxy_settle(p, BREAKER_SUCCESS);
+    p->x->home->tunnel_count--;
+    proxy_drop_link(p);
+    proxy_enter(p, PROXY_DONE);
+}
+
 void proxy_abandon(struct proxy *p)
 {
     if (p->state == PROXY_DONE)
         return;
-    bool is_tunnel = p->state == PROXY_TUNNEL;
-    proxy_report(p, is_tunnel ? TARGET_SUCCESS : TARGET_IGNORED);
-    proxy_settle(p, is_tunnel ? BREAKER_SUCCESS : BREAKER_IGNORED);
-    if (is_tunnel)
-        p->x->home->tunnel_count--;
+    if (p->state == PROXY_TUNNEL) {
+        proxy_end_tunnel(p);
+        return;
+    }
+    proxy_report(p, TARGET_IGNORED);
+    proxy_settle(p, BREAKER_IGNORED);
     proxy_drop_link(p);
     proxy_enter(p, PROXY_DONE);
 }

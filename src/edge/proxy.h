@@ -101,5 +101,7 @@ void proxy_refuse_body(struct proxy *p, enum err_code code);
 void proxy_fail_response(struct proxy *p, const char *text);
 /* The response broke off in the middle: the client must see that it did. */
 void proxy_break_off(struct proxy *p);
+/* Either end of the tunnel has closed: gives the target back. */
+void proxy_end_tunnel(struct proxy *p);
 /* Sets the exchange's timer to the next deadline of the state. */
 void proxy_set_timer(struct proxy *p);

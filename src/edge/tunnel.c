@@ -28,8 +28,6 @@ bool tunnel_may_begin(struct exchange *x)
         exchange_fail(x, ERR_BAD_REQUEST, "%s", "only an upgrade to websocket is served");
         break;
     }
-    /* Bytes behind a refused upgrade were meant for another protocol. */
-    x->keeps_alive = false;
     x->proxy->state = PROXY_DONE;
     return false;
 }
@@ -69,7 +67,6 @@ enum exchange_verdict tunnel_begin(struct proxy *p)
                                     blocks->block_bytes, &len)))
         return tunnel_refuse(p);
     x->is_head_sent = true;
-    x->keeps_alive = false;
     flow_add(&x->to_client, span_of(x->head_block->bytes, len));
     tunnel_queue_early(p);
     x->body.block = x->body.block == NULL ? block_take(blocks) : x->body.block;
@@ -80,21 +77,19 @@ enum exchange_verdict tunnel_begin(struct proxy *p)
     return EXCHANGE_WAIT;
 }
 
-/* One direction: sends what waits, then reads more. False when the tunnel must end. */
-static bool tunnel_pass(struct flow *f, struct channel *from, struct channel *to, char *room,
-                        size_t cap)
+/* One direction: sends what waits, then reads more. AGAIN; CLOSED: `from` has ended and all was
+ * passed on; IO: the tunnel must end. */
+static err tunnel_pass(struct flow *f, struct channel *from, struct channel *to, char *room,
+                       size_t cap)
 {
     for (;;) {
+        size_t got = 0;
         err outcome = flow_send(f, to);
         if (err_is(outcome, ERR_AGAIN))
-            return true;
-        size_t got = 0;
-        if (err_ok(outcome))
-            outcome = channel_read(from, room, cap, &got);
-        if (err_is(outcome, ERR_AGAIN))
-            return true;
+            return outcome;
         if (!err_ok(outcome))
-            return false;
+            return FAIL(IO);
+        TRY(channel_read(from, room, cap, &got));
         flow_add(f, span_of(room, got));
     }
 }
@@ -105,9 +100,15 @@ void tunnel_pump(struct proxy *p)
     struct channel *client = &x->conn->channel;
     struct channel *target = &p->link->channel;
     size_t cap = x->home->blocks.block_bytes;
-    bool goes_on = tunnel_pass(&x->to_client, target, client, p->in->bytes, cap) &&
-                   tunnel_pass(&p->to_upstream, client, target, x->body.block->bytes, cap);
-    if (!goes_on) {
+    err down = tunnel_pass(&x->to_client, target, client, p->in->bytes, cap);
+    err up = tunnel_pass(&p->to_upstream, client, target, x->body.block->bytes, cap);
+    if (err_is(down, ERR_CLOSED)) {
+        /* The client gets all of it, and its own last bytes must not turn that into a reset. */
+        proxy_end_tunnel(p);
+        exchange_advance(x);
+        return;
+    }
+    if (!err_is(down, ERR_AGAIN) || !err_is(up, ERR_AGAIN)) {
         conn_close(x->conn);
         return;
     }

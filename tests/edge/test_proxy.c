@@ -463,6 +463,7 @@ static void test_proxy_answers_408_to_a_body_that_trickles(void **state)
     struct peer *c = loopback_connect(&lb);
     peer_say(c, POST("Content-Length: 100000\r\n"));
     LOOPBACK_UNTIL(&lb, lb.upstreams[0].server.count == 1);
+    loopback_settle(&lb);
     for (unsigned i = 0; i < 3; i++) { /* 100 bytes a second are enough */
         peer_fill(c, 'x', 200);
         loopback_advance(&lb, 2000);
