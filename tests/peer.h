@@ -256,8 +256,8 @@ struct peer_server {
 };
 
 enum peer_server_kind {
-    PEER_SERVER_ACCEPTS,
     PEER_SERVER_REFUSES, /* nobody listens there */
+    PEER_SERVER_ACCEPTS,
     PEER_SERVER_SILENT,  /* its queue is full: a connection neither succeeds nor fails */
 };
 

@@ -74,7 +74,7 @@ static void test_edge_metrics_count_limit_keys(void **state)
     struct edge_fixture f;
     struct peer_server server;
     char text[512];
-    peer_server_init(&server, true);
+    peer_server_init(&server, PEER_SERVER_ACCEPTS);
     (void)snprintf(text, sizeof text,
                    "limits: [{per: header, header: x-key, rate: 5/s}]\n"
                    "upstreams: {shop: {targets: ['127.0.0.1:%u']}}\n"

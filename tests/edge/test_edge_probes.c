@@ -39,7 +39,7 @@ static void test_edge_probes_follow_the_configuration(void **state)
     struct edge_fixture f;
     struct peer_server server;
     char text[512];
-    peer_server_init(&server, true);
+    peer_server_init(&server, PEER_SERVER_ACCEPTS);
     (void)snprintf(text, sizeof text, SHOP, server.port, "/live", server.port);
     edge_fixture_open(&f, text);
     EDGE_FIXTURE_UNTIL(

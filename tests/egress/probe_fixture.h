@@ -25,7 +25,7 @@ static inline void probe_fixture_init(struct probe_fixture *f)
     *f = (struct probe_fixture){0};
     clock_fake_init(&f->clock, PROBE_FIXTURE_START_MS * 1000000u, 0);
     f->loop = loop_new(&(struct loop_options){.name = "probe", .clock = &f->clock.clock});
-    peer_server_init(&f->server, true);
+    peer_server_init(&f->server, PEER_SERVER_ACCEPTS);
 }
 
 static inline void probe_fixture_done(struct probe_fixture *f)

@@ -242,7 +242,7 @@ static void test_probe_tells_a_refused_connection(void **state)
     struct upstream_check_options check = probe_http(NULL);
     struct peer_server dead;
     probe_fixture_init(&f);
-    peer_server_init(&dead, false);
+    peer_server_init(&dead, PEER_SERVER_REFUSES);
     struct probe_options options = probe_options_of(&f, &check);
     options.address = &dead.address;
     seen = (struct probe_seen){0};

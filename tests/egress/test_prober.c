@@ -26,7 +26,7 @@ static void prober_test_init(struct prober_test *t)
     *t = (struct prober_test){0};
     probe_fixture_init(&t->server);
     t->server.answer = SPAN(GOOD);
-    peer_server_init(&t->dead, false);
+    peer_server_init(&t->dead, PEER_SERVER_REFUSES);
     random_init_seeded(&t->random, 3);
     upstream_registry_init(&t->registry, NULL, &t->random);
     t->metrics = metric_registry_new();
