@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cli/cli_commands.h"
+#include "cli/cli_options.h"
 
 static const struct command *cli_find(const struct part *const *parts, const char *name)
 {
@@ -36,18 +37,23 @@ static void cli_list(const struct part *const *parts, FILE *to)
     (void)fprintf(to, "\n`plimsoll help COMMAND` tells more about each.\n");
 }
 
+static int cli_unknown(const char *name)
+{
+    (void)fprintf(stderr, "plimsoll: there is no command \"%s\"; see `plimsoll help`\n", name);
+    return 2;
+}
+
 static int cli_help(const struct part *const *parts, int argc, char **argv)
 {
     if (argc < 2) {
         cli_list(parts, stdout);
         return 0;
     }
+    if (argc > 2)
+        return cli_options_wrong_usage("help");
     const struct command *c = cli_find(parts, argv[1]);
-    if (c == NULL) {
-        (void)fprintf(stderr, "plimsoll: there is no command \"%s\"; see `plimsoll help`\n",
-                      argv[1]);
-        return 2;
-    }
+    if (c == NULL)
+        return cli_unknown(argv[1]);
     (void)printf("%s\n\nUsage: plimsoll %s %s\n\n%s\n", c->summary, c->name, c->usage, c->help);
     return 0;
 }
@@ -55,8 +61,9 @@ static int cli_help(const struct part *const *parts, int argc, char **argv)
 static int cli_version(const struct part *const *parts, int argc, char **argv)
 {
     (void)parts;
-    (void)argc;
     (void)argv;
+    if (argc > 1)
+        return cli_options_wrong_usage("version");
     (void)printf("plimsoll %s\n", PLIMSOLL_VERSION);
     return 0;
 }
@@ -106,10 +113,7 @@ int cli_main(const struct part *const *parts, int argc, char **argv)
             return cli_help(parts, 2, argv);
     }
     const struct command *c = cli_find(parts, argv[1]);
-    if (c == NULL) {
-        (void)fprintf(stderr, "plimsoll: there is no command \"%s\"; see `plimsoll help`\n",
-                      argv[1]);
-        return 2;
-    }
+    if (c == NULL)
+        return cli_unknown(argv[1]);
     return c->run(parts, argc - 1, argv + 1);
 }

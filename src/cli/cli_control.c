@@ -30,12 +30,6 @@ static bool cli_control_options(int argc, char **argv, struct cli_control *out)
     return true;
 }
 
-static int cli_control_wrong_usage(const char *command)
-{
-    (void)fprintf(stderr, "plimsoll %s: wrong usage; see `plimsoll help %s`\n", command, command);
-    return 2;
-}
-
 /* The answer as a JSON tree; NULL after telling what went wrong. */
 static json_t *cli_control_call(const struct part *const *parts, const struct cli_control *control,
                                 const char *method, const char *path, unsigned *out_status)
@@ -93,7 +87,7 @@ int cli_control_reload(const struct part *const *parts, int argc, char **argv)
     if (!cli_control_options(argc, argv, &control))
         return 2;
     if (control.words != 0)
-        return cli_control_wrong_usage("reload");
+        return cli_options_wrong_usage("reload");
     json_t *tree = cli_control_call(parts, &control, "POST", "/api/admin/reload", &status);
     if (tree == NULL)
         return 1;
@@ -191,7 +185,7 @@ int cli_control_status(const struct part *const *parts, int argc, char **argv)
     if (!cli_control_options(argc, argv, &control))
         return 2;
     if (control.words != 0)
-        return cli_control_wrong_usage("status");
+        return cli_options_wrong_usage("status");
     json_t *tree = cli_control_call(parts, &control, "GET", "/api/admin/status", &status);
     if (tree == NULL)
         return 1;
@@ -243,7 +237,7 @@ int cli_control_target(const struct part *const *parts, int argc, char **argv)
     if (!cli_control_options(argc, argv, &control))
         return 2;
     if (control.words != 3 || !cli_control_is_one_of(argv[1], verbs))
-        return cli_control_wrong_usage("target");
+        return cli_options_wrong_usage("target");
     (void)snprintf(path, sizeof path, "/api/admin/targets/%s/%s/%s", argv[2], argv[3], argv[1]);
     return cli_control_order(parts, &control, path, argv[3]);
 }
@@ -256,7 +250,7 @@ int cli_control_breaker(const struct part *const *parts, int argc, char **argv)
     if (!cli_control_options(argc, argv, &control))
         return 2;
     if (control.words != 2 || !cli_control_is_one_of(argv[1], verbs))
-        return cli_control_wrong_usage("breaker");
+        return cli_options_wrong_usage("breaker");
     (void)snprintf(path, sizeof path, "/api/admin/breakers/%s/%s", argv[2], argv[1]);
     return cli_control_order(parts, &control, path, argv[2]);
 }

@@ -49,8 +49,10 @@ int cli_docs_run(const struct part *const *parts, int argc, char **argv)
     struct cli_options_flag known[] = {{"--output", &folder, 1, 0}, {0}};
     const struct config_key *tables[PART_TABLES_MAX];
     int words = 0;
-    if (!cli_options_read(argc, argv, known, &words) || words > 0)
+    if (!cli_options_read(argc, argv, known, &words))
         return 2;
+    if (words > 0)
+        return cli_options_wrong_usage("docs");
     (void)part_config_tables(parts, tables, PART_TABLES_MAX);
     struct buf reference, schema, metrics;
     buf_init(&reference, CLI_DOCS_BYTES_MAX);

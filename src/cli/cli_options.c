@@ -50,3 +50,9 @@ bool cli_options_read(int argc, char **argv, struct cli_options_flag *flags, int
     *out_words = words;
     return true;
 }
+
+int cli_options_wrong_usage(const char *command)
+{
+    (void)fprintf(stderr, "plimsoll %s: wrong usage; see `plimsoll help %s`\n", command, command);
+    return 2;
+}

@@ -16,3 +16,6 @@ struct cli_options_flag {
  * "--name=value" works as well. False after telling on stderr what is wrong. `flags` ends with
  * name == NULL. */
 bool cli_options_read(int argc, char **argv, struct cli_options_flag *flags, int *out_words);
+
+/* Tells on stderr that the command was called wrongly; returns the exit status for that. */
+int cli_options_wrong_usage(const char *command);

@@ -348,7 +348,7 @@ err relay_queue_response(struct proxy *p)
     if (x->head_block == NULL)
         x->head_block = block_take(blocks);
     /* What the client still sends of a body that was answered early is not the next request. */
-    x->keeps_alive = x->keeps_alive && x->body.is_read_whole;
+    x->keeps_alive = x->keeps_alive && x->body.is_read_whole && !x->home->is_draining;
     relay_choose_response_framing(p, &framing);
     TRY(head_write_response(x, &p->response, &framing, x->head_block->bytes, blocks->block_bytes,
                             &len));

@@ -246,7 +246,7 @@ enum exchange_verdict respond_own(struct exchange *x)
 {
     if (x->answered_ns == 0)
         x->answered_ns = loop_now_ns(x->home->loop);
-    x->keeps_alive = x->keeps_alive && x->body.is_read_whole;
+    x->keeps_alive = x->keeps_alive && x->body.is_read_whole && !x->home->is_draining;
     if (!err_ok(x->failure))
         respond_render_problem(x);
     if (!err_ok(respond_queue(x))) {

@@ -68,6 +68,7 @@ static void settings_default_limits(struct settings *s)
     struct limits_entry *entry = ARENA_NEW(&s->arena, struct limits_entry);
     memcpy(options.windows, settings_default_windows, sizeof settings_default_windows);
     must(err_ok(limit_rule_init(&entry->rule, &options, NULL)));
+    must(err_ok(limit_headers_prepare(&entry->rule, &s->arena, &entry->text)));
     entry->per = LIMITS_PER_ip;
     s->limits = (struct limits_set){entry, 1};
 }

@@ -267,6 +267,7 @@ static err operate_run(struct node *n, struct fault *why)
     TRY(rights_find(config_root(n->config), &rights, why));
     TRY(rights_make_folders(config_root(n->config), &rights, why));
     TRY(part_init_all(n, why));
+    TRY(rights_give_socket(config_root(n->config), &rights, why));
     TRY(rights_drop(&rights, why));
     TRY(operate_start_log(n, why));
     TRY(part_start_all(n, why));

@@ -87,6 +87,14 @@ err rights_make_folders(const struct config_node *root, const struct rights *r, 
     return log.at == NULL ? OK : rights_make_path(log, r, why);
 }
 
+err rights_give_socket(const struct config_node *root, const struct rights *r, struct fault *why)
+{
+    struct span socket = config_span(config_child(root, "admin"), "socket");
+    if (r->drops && socket.at != NULL && chown(socket.at, r->uid, r->gid) != 0)
+        return fault_errno(why, ERR_IO, "give the control socket to %s", r->name);
+    return OK;
+}
+
 err rights_drop(const struct rights *r, struct fault *why)
 {
     if (!r->drops)

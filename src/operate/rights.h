@@ -18,5 +18,7 @@ struct rights {
 err rights_find(const struct config_node *root, struct rights *out, struct fault *why);
 /* Makes the folders of the control socket and the log, owned by that user. ERR_IO. */
 err rights_make_folders(const struct config_node *root, const struct rights *r, struct fault *why);
+/* Gives the bound control socket to that user, who may then use it as root may. ERR_IO. */
+err rights_give_socket(const struct config_node *root, const struct rights *r, struct fault *why);
 /* Becomes the user, for good. ERR_IO. */
 err rights_drop(const struct rights *r, struct fault *why);

@@ -65,21 +65,21 @@ function readableBinary(kind) {
 }
 
 // Runs the binary to its end: { code, signal, stdout, stderr }.
-export async function runPlimsoll(args, { kind = 'dev', cwd = tmpdir(), env = {}, timeoutMs = 20_000 } = {}) {
-  const child = launch(args, { kind, cwd, env });
+export async function runPlimsoll(args, { kind = 'dev', cwd = tmpdir(), env = {}, timeoutMs = 20_000, staysRoot = false } = {}) {
+  const child = launch(args, { kind, cwd, env, staysRoot });
   const timer = setTimeout(() => child.process.kill('SIGKILL'), timeoutMs);
   const end = await child.ended;
   clearTimeout(timer);
   return { ...end, stdout: child.stdout, stderr: child.stderr };
 }
 
-function launch(args, { kind, cwd, env }) {
+function launch(args, { kind, cwd, env, staysRoot = false }) {
   const child = { stdout: '', stderr: '' };
   child.process = spawn(readableBinary(kind), args, {
     cwd,
     env: { PATH: process.env.PATH, ASAN_OPTIONS: 'abort_on_error=0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    ...(IS_ROOT ? { uid: NOBODY, gid: NOBODY } : {}),
+    ...(IS_ROOT && !staysRoot ? { uid: NOBODY, gid: NOBODY } : {}),
   });
   running.add(child.process);
   child.process.once('close', () => running.delete(child.process));
@@ -101,8 +101,9 @@ function launch(args, { kind, cwd, env }) {
 //             clients, because all of a test's clients have one address; or a function of the
 //             node that returns one
 //   args      instead of a configuration: the flags behind `serve`
+//   staysRoot as root, it is started as root
 // { port, adminPort, folder, configPath, writeConfig, reload, admin, stop, child }
-export async function startPlimsoll({ config, args, kind = 'dev', env = {} } = {}) {
+export async function startPlimsoll({ config, args, kind = 'dev', env = {}, staysRoot = false } = {}) {
   const folder = scratchFolder();
   const port = await freePort();
   const adminPort = await freePort();
@@ -123,7 +124,7 @@ export async function startPlimsoll({ config, args, kind = 'dev', env = {} } = {
   const flags = args ?? ['--config', configPath];
   const child = launch(
     ['serve', ...flags.map((flag) => flag.replaceAll('@PORT@', port).replaceAll('@ADMIN@', adminPort))],
-    { kind, cwd: folder, env });
+    { kind, cwd: folder, env, staysRoot });
   node.child = child;
   node.pid = child.process.pid;
 
