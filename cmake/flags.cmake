@@ -47,6 +47,9 @@ else()
   add_compile_options($<$<CONFIG:Release,RelWithDebInfo>:-U_FORTIFY_SOURCE>
     $<$<CONFIG:Release,RelWithDebInfo>:-D_FORTIFY_SOURCE=3>)
 endif()
+# A check that fails names src/core/x.c, not the folder of whoever built the binary.
+add_compile_options(
+  $<$<CONFIG:Release,RelWithDebInfo>:-fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=>)
 # Our parts are many small files; optimising over their borders inlines what the hot path calls.
 if(NOT PLIMSOLL_SANITIZE AND NOT PLIMSOLL_COVERAGE AND CMAKE_BUILD_TYPE MATCHES "Rel")
   include(CheckIPOSupported)

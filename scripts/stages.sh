@@ -161,6 +161,12 @@ stage_docs() {
     rm -rf "$fresh"
 }
 
+# What the finished release binary carries of the hardening that was asked for.
+stage_release() {
+    build release
+    python_tests "$ROOT/tests/release"
+}
+
 stage_format() {
     local files
     mapfile -t files < <(c_sources)
@@ -172,9 +178,10 @@ c_sources() {
         sort
 }
 
-# clang-tidy reads a clang build: gcc's own flags are errors to it.
+# clang-tidy reads a clang build: gcc's own flags are errors to it. clang also has to build it all,
+# with its own warnings as errors.
 stage_lint() {
-    (cd "$ROOT" && cmake --preset lint)
+    check "build with clang" build lint
     export LOGS STAGE ROOT
     export -f count say lint_one
     find "$ROOT/src" -name '*.c' -print0 | sort -z |
