@@ -87,3 +87,14 @@ test('several windows hold at once', { skip }, async () => {
     assert.match(headers['ratelimit-policy'], /w=60/);
   });
 });
+
+test('the limits that hold without a word of configuration have their names and numbers', { skip }, async () => {
+  const upstream = await startRawUpstream(OK);
+  const plimsoll = await startPlimsoll({ args: ['--upstream', `127.0.0.1:${upstream.port}`,
+    '--listen', '127.0.0.1:@PORT@', '--admin', '127.0.0.1:@ADMIN@'] });
+  const { headers } = await request({ port: plimsoll.port });
+  assert.match(headers['ratelimit-policy'], /^"client[^"]*";q=100;w=1, "client[^"]*";q=3000;w=60, "client[^"]*";q=60000;w=3600$/);
+  assert.match(headers.ratelimit, /^"client[^"]*";r=99;t=\d+, /);
+  await plimsoll.stop();
+  await upstream.stop();
+});
