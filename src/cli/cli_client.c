@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/config.h"
@@ -37,6 +38,19 @@ static char *cli_client_configured(const struct part *const *parts, const char *
     return found;
 }
 
+/* The default socket of a process that was started with this configuration. A file that is broken
+ * by now was not when the process read it, and "reload" has to reach the process to say so. */
+static char *cli_client_beside(const char *path)
+{
+    const char *slash = path == NULL ? NULL : strrchr(path, '/');
+    size_t folder_len = slash == NULL ? 0 : (size_t)(slash - path) + 1;
+    char *found = mem_alloc(size_add(folder_len, sizeof CLI_CLIENT_DEFAULT_SOCKET));
+    if (folder_len > 0)
+        memcpy(found, path, folder_len);
+    memcpy(found + folder_len, CLI_CLIENT_DEFAULT_SOCKET, sizeof CLI_CLIENT_DEFAULT_SOCKET);
+    return found;
+}
+
 static char *cli_client_socket(const struct part *const *parts,
                                const struct cli_client_where *where)
 {
@@ -46,7 +60,7 @@ static char *cli_client_socket(const struct part *const *parts,
     if (path == NULL && access(CLI_CLIENT_DEFAULT_CONFIG, R_OK) == 0)
         path = CLI_CLIENT_DEFAULT_CONFIG;
     char *configured = path == NULL ? NULL : cli_client_configured(parts, path);
-    return configured != NULL ? configured : mem_strdup(CLI_CLIENT_DEFAULT_SOCKET);
+    return configured != NULL ? configured : cli_client_beside(path);
 }
 
 static err cli_client_connect(const char *path, int *out_fd, struct fault *why)

@@ -355,3 +355,15 @@ test('a reload while it drains changes nothing', { skip }, async () => {
   assert.equal((await plimsoll.child.ended).code, 0);
   await app.stop();
 });
+
+test('a configuration that broke is still enough to find the process, which tells what is wrong', { skip }, async () => {
+  const admin = { address: '127.0.0.1:@ADMIN@' }; // the socket stays where it is by default
+  const plimsoll = await startPlimsoll({ config: { ...FIXED, admin } });
+  plimsoll.writeConfig({ ...FIXED, admin, threads: 'many' });
+  const elsewhere = await runPlimsoll(['reload', '--config', plimsoll.configPath]);
+  assert.equal(elsewhere.code, 1);
+  assert.match(elsewhere.stdout + elsewhere.stderr, /plimsoll\.yaml:\d+:\d+: threads: /);
+  const within = await runPlimsoll(['reload'], { cwd: plimsoll.folder });
+  assert.match(within.stdout + within.stderr, /plimsoll\.yaml:\d+:\d+: threads: /);
+  await plimsoll.stop();
+});

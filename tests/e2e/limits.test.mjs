@@ -65,36 +65,3 @@ test('another route is not touched', { skip }, async () => {
     assert.equal((await request({ port, path: '/free' })).status, 200);
   });
 });
-
-test('what was used stays used across a reload', { skip }, async () => {
-  await withLimits([{ per: 'ip', rate: '3/h' }], async (plimsoll, upstream, config) => {
-    await request({ port: plimsoll.port });
-    await request({ port: plimsoll.port });
-    plimsoll.writeConfig(config);
-    plimsoll.reload();
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    const result = await load({ port: plimsoll.port, connections: 2, requests: 10 });
-    assert.deepEqual(result.statuses, { 200: 1, 429: 9 });
-  });
-});
-
-test('several windows hold at once', { skip }, async () => {
-  await withLimits([{ per: 'ip', rate: '1000/h' }, { per: 'ip', rate: '5/min' }], async ({ port }) => {
-    const result = await load({ port, connections: 4, requests: 20 });
-    assert.deepEqual(result.statuses, { 200: 5, 429: 15 });
-    const { headers } = await request({ port });
-    assert.match(headers['ratelimit-policy'], /w=3600/);
-    assert.match(headers['ratelimit-policy'], /w=60/);
-  });
-});
-
-test('the limits that hold without a word of configuration have their names and numbers', { skip }, async () => {
-  const upstream = await startRawUpstream(OK);
-  const plimsoll = await startPlimsoll({ args: ['--upstream', `127.0.0.1:${upstream.port}`,
-    '--listen', '127.0.0.1:@PORT@', '--admin', '127.0.0.1:@ADMIN@'] });
-  const { headers } = await request({ port: plimsoll.port });
-  assert.match(headers['ratelimit-policy'], /^"client[^"]*";q=100;w=1, "client[^"]*";q=3000;w=60, "client[^"]*";q=60000;w=3600$/);
-  assert.match(headers.ratelimit, /^"client[^"]*";r=99;t=\d+, /);
-  await plimsoll.stop();
-  await upstream.stop();
-});
