@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { request } from './lib/http.mjs';
+import { eventually, request } from './lib/http.mjs';
 import { load } from './lib/load.mjs';
 import { startPlimsoll, withoutBinary } from './lib/plimsoll.mjs';
 import { rawExchange } from './lib/raw.mjs';
@@ -42,4 +42,26 @@ test('a target that cuts its answers does not spoil the next one', { skip }, asy
   assert.equal((await request({ port: plimsoll.port })).body, 'ok');
   await plimsoll.stop();
   await upstream.stop();
+});
+
+test('an unhealthy target gets no requests until it is well again', { skip }, async () => {
+  const [a, b] = [await startShop({ name: 'a' }), await startShop({ name: 'b' })];
+  const plimsoll = await startPlimsoll({
+    config: configFor([a, b], { health: { path: '/healthz', interval: '100ms' } }),
+  });
+  const instances = async () => {
+    const seen = new Set();
+    for (let i = 0; i < 20; i++) {
+      seen.add((await request({ port: plimsoll.port })).headers['x-shop-instance']);
+    }
+    return [...seen].sort().join();
+  };
+  assert.equal(await instances(), 'a,b');
+  a.shop.chaos.set({ unhealthy: true, seconds: 60 });
+  await eventually('only b answers', async () => await instances() === 'b');
+  a.shop.chaos.off();
+  await eventually('both answer', async () => await instances() === 'a,b');
+  await plimsoll.stop();
+  await a.stop();
+  await b.stop();
 });
