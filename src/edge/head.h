@@ -11,7 +11,9 @@
 
 /* Bytes that a head may gain over the received one: our own lines. Blocks have this much more
  * room than the configured head limit. */
-#define HEAD_OWN_BYTES 6144
+#define HEAD_OWN_BYTES 8192
+/* Of those, what the configuration may take: protections, limits and header lines of a route. */
+#define HEAD_CONFIGURED_BYTES 6144
 
 /* The request for the upstream into out[0..cap). HEADERS_TOO_LARGE when it does not fit. */
 err head_write_request(struct exchange *x, const struct settings_upstream *upstream,

@@ -50,24 +50,48 @@ static void intake_identify_request(struct exchange *x)
     x->id_len = id.len;
 }
 
+/* The last lines of a field, at the end of room[0..max): each proxy adds its own behind what the
+ * client sent. Returns how many. */
+static size_t intake_last(const struct http_head *head, enum http_field_id id, struct span *room,
+                          size_t max)
+{
+    size_t count = 0;
+    for (unsigned i = head->field_count; i > 0 && count < max; i--)
+        if (head->fields[i - 1].id == id)
+            room[max - ++count] = head->fields[i - 1].value;
+    return count;
+}
+
 /* The peer, or who stands behind the trusted proxies. */
 static void intake_client(struct exchange *x)
 {
     const struct forwarded_trust *trust = &x->settings->trust;
-    struct span values[INTAKE_LINES_MAX];
-    size_t count = 0;
+    struct span values[INTAKE_LINES_MAX], proto;
     bool is_trusted = trust->count > 0 && forwarded_is_trusted(trust, &x->conn->peer);
     const struct http_head *head = &x->request.head;
-    x->is_secure = x->conn->channel.tls != NULL;
-    for (unsigned i = 0; is_trusted && i < head->field_count && count < INTAKE_LINES_MAX; i++)
-        if (head->fields[i].id == HTTP_FIELD_X_FORWARDED_FOR)
-            values[count++] = head->fields[i].value;
-    forwarded_walk(trust, &x->conn->peer, FORWARDED_X_FORWARDED_FOR, values, count, &x->chain);
+    size_t count =
+        is_trusted ? intake_last(head, HTTP_FIELD_X_FORWARDED_FOR, values, INTAKE_LINES_MAX) : 0;
+    forwarded_walk(trust, &x->conn->peer, FORWARDED_X_FORWARDED_FOR,
+                   values + INTAKE_LINES_MAX - count, count, &x->chain);
     x->client = x->chain.hops[0];
     x->client_len = ip_format(&x->client, x->client_text);
-    const struct http_field *proto = http_head_find(head, HTTP_FIELD_X_FORWARDED_PROTO);
-    if (is_trusted && proto != NULL)
-        x->is_secure = span_eq_nocase(proto->value, SPAN("https"));
+    x->is_secure = x->conn->channel.tls != NULL;
+    if (is_trusted && intake_last(head, HTTP_FIELD_X_FORWARDED_PROTO, &proto, 1) > 0)
+        x->is_secure = span_eq_nocase(proto, SPAN("https"));
+}
+
+/* A web page can have its own host name resolve to 127.0.0.1 and then read what is there. Behind
+ * a loopback address nobody else is called by a name. */
+static err intake_check_local(struct exchange *x)
+{
+    struct span host = x->request.host;
+    struct ip_address ip;
+    if (!conn_listener(x->conn, x->settings)->is_local_admin || host.len == 0)
+        return OK;
+    if (host.at[0] == '[' || err_ok(ip_parse(host, &ip)) || span_eq_nocase(host, SPAN("localhost")))
+        return OK;
+    return fault_set(&x->why, ERR_MISDIRECTED,
+                     "on a loopback address, use localhost or the address itself as host");
 }
 
 /* A request for a host whose certificate this connection did not ask for is misdirected. */
@@ -132,6 +156,7 @@ static err intake_check(struct exchange *x)
 {
     TRY(intake_check_method(x));
     TRY(intake_check_host(x));
+    TRY(intake_check_local(x));
     TRY(intake_path(x));
     return intake_body(x);
 }

@@ -156,6 +156,18 @@ err limits_build(const struct config_node *list, struct span owner, struct arena
     return report->count == 0 ? OK : FAIL(CONFIG);
 }
 
+size_t limits_header_bytes_max(const struct limits_set *set)
+{
+    size_t numbers_bytes = 64, bytes = 0; /* remaining, reset, and what stands between */
+    for (unsigned i = 0; i < set->count; i++) {
+        const struct limits_entry *entry = &set->entries[i];
+        bytes += entry->text.policy.len;
+        for (unsigned k = 0; k < entry->rule.window_count; k++)
+            bytes += entry->text.prefix[k].len + numbers_bytes;
+    }
+    return bytes;
+}
+
 static struct span limits_client(const struct limits_entry *entry,
                                  const struct limits_request *request, struct ip_address *room)
 {

@@ -42,6 +42,9 @@ extern const struct config_key limits_keys[]; /* of one element of `limits` */
 err limits_build(const struct config_node *list, struct span owner, struct arena *arena,
                  struct limits_set *out, struct config_report *report);
 
+/* The most bytes that the rules' header lines can have. */
+size_t limits_header_bytes_max(const struct limits_set *set);
+
 /* What a request is counted by. */
 struct limits_request {
     const struct ip_address *client;

@@ -13,20 +13,20 @@
 #define RESPOND_PROBLEM_MAX (16 * 1024)
 #define RESPOND_HANDLER_MAX (64 * 1024 * 1024)
 
-/* "{path}" and "{query}" in a redirect's location. */
-static struct span respond_location(struct exchange *x)
+/* "{path}" and "{query}" in a redirect's location, which may grow as long as a received head. */
+static err respond_location(struct exchange *x, struct span *out_location)
 {
     struct span pattern = x->route->location;
     struct buf out;
-    buf_init(&out, 32 * 1024);
+    buf_init(&out, x->home->blocks.block_bytes - HEAD_OWN_BYTES);
     err outcome = OK;
     while (pattern.len > 0 && err_ok(outcome)) {
         if (span_starts(pattern, SPAN("{path}"))) {
             outcome = buf_add(&out, x->path);
             pattern = span_skip(pattern, 6);
         } else if (span_starts(pattern, SPAN("{query}"))) {
-            if (x->request.query.at != NULL && err_ok(buf_add_char(&out, '?')))
-                outcome = buf_add(&out, x->request.query);
+            if (x->request.query.at != NULL)
+                outcome = buf_printf(&out, "?%.*s", SPAN_ARGS(x->request.query));
             pattern = span_skip(pattern, 7);
         } else if (span_starts(pattern, SPAN("{host}"))) {
             outcome = buf_add(&out, x->request.host);
@@ -36,15 +36,20 @@ static struct span respond_location(struct exchange *x)
             pattern = span_skip(pattern, 1);
         }
     }
-    struct span location = arena_copy(&x->arena, buf_span(&out));
+    if (err_ok(outcome))
+        *out_location = arena_copy(&x->arena, buf_span(&out));
     buf_done(&out);
-    return location;
+    return outcome;
 }
 
 enum exchange_verdict respond_redirect(struct exchange *x)
 {
+    struct span location;
+    if (!err_ok(respond_location(x, &location))) {
+        exchange_fail(x, ERR_URI_TOO_LONG, "the redirect's location would be too long");
+        return EXCHANGE_NEXT;
+    }
     x->status = x->route->status;
-    struct span location = respond_location(x);
     x->answer.lines = arena_printf(&x->arena, "location: %.*s\r\n", SPAN_ARGS(location));
     return EXCHANGE_NEXT;
 }

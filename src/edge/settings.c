@@ -147,6 +147,10 @@ static void settings_read_admin_listeners(struct settings *s, struct config_repo
         struct settings_listener *l = &s->listeners[s->listener_count++];
         *l = (struct settings_listener){.address_text = address, .is_admin = true};
         settings_listener_address(l, config_child(admin, "address"), report);
+        struct ip_address ip;
+        uint16_t port = 0;
+        l->is_local_admin =
+            err_ok(ip_from_sockaddr(&l->address.any, &ip, &port)) && ip_is_loopback(&ip);
     }
     if (socket.at != NULL) {
         struct settings_listener *l = &s->listeners[s->listener_count++];

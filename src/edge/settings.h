@@ -73,6 +73,7 @@ struct settings_listener {
     struct tls_context *tls; /* a reference; NULL: plain */
     bool is_admin;           /* served by the control loop */
     bool is_control_socket;  /* may use privileged routes */
+    bool is_local_admin;     /* admin on a loopback address */
 };
 
 struct settings_timeouts {

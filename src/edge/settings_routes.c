@@ -5,6 +5,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "core/mem.h"
+#include "edge/head.h"
 #include "edge/settings.h"
 
 /* Never forwarded as received: they are rebuilt, or end here. */
@@ -207,6 +208,22 @@ static void settings_routes_rule(struct settings *s, const struct config_node *m
     }
 }
 
+/* The lines that this route adds must fit beside a head of the largest size. */
+static void settings_routes_check_room(const struct settings *s, const struct settings_route *r,
+                                       const struct config_node *place,
+                                       struct config_report *report)
+{
+    size_t bytes = r->response_lines.len +
+                   (r->protections == NULL ? 0 : protections_bytes_max(r->protections));
+    if (s->sends_limit_headers)
+        bytes += limits_header_bytes_max(&s->limits) + limits_header_bytes_max(&r->limits);
+    if (bytes > HEAD_CONFIGURED_BYTES)
+        (void)config_fault(place, report,
+                           "protections, limits and response_headers of a response can have %zu "
+                           "bytes together; %d are allowed",
+                           bytes, HEAD_CONFIGURED_BYTES);
+}
+
 static void settings_routes_one(struct settings *s, struct settings_route *r,
                                 const struct config_node *node,
                                 const struct protections_options *defaults,
@@ -232,6 +249,7 @@ static void settings_routes_one(struct settings *s, struct settings_route *r,
     settings_routes_action(s, r, node, report);
     if (r->protections != NULL)
         settings_routes_drop_tables(s, r);
+    settings_routes_check_room(s, r, node, report);
 }
 
 static void settings_routes_no_route(struct settings *s)
@@ -270,6 +288,7 @@ static void settings_routes_begin(struct settings *s, unsigned count,
     s->route_count = count;
     s->routes = mem_alloc(size_mul(count, sizeof *s->routes));
     settings_routes_no_route(s);
+    settings_routes_check_room(s, &s->no_route, group, report);
 }
 
 void settings_routes_build(struct settings *s, const struct settings_options *options,
