@@ -188,6 +188,14 @@ static err respond_write_problem(struct exchange *x, struct buf *out, bool is_ht
     return is_html ? problem_write_html(&p, out) : problem_write_json(&p, out);
 }
 
+/* Behind a refusal by a limit the limit's own headers say it, unless they are turned off. */
+static uint64_t respond_retry_after_ms(const struct exchange *x)
+{
+    if (!x->limits.is_refused)
+        return x->answer.retry_after_ms;
+    return x->settings->sends_limit_headers ? 0 : x->limits.retry_after_ms;
+}
+
 static void respond_render_problem(struct exchange *x)
 {
     const struct http_field *accept = http_head_find(&x->request.head, HTTP_FIELD_ACCEPT);
@@ -202,10 +210,11 @@ static void respond_render_problem(struct exchange *x)
     if (is_html)
         respond_add_line(x, "content-security-policy", problem_html_policy());
     respond_add_line(x, "cache-control", SPAN("no-store"));
-    if (x->answer.retry_after_ms > 0 && !x->limits.is_refused)
-        respond_add_line(x, "retry-after",
-                         arena_printf(&x->arena, "%llu",
-                                      (unsigned long long)(x->answer.retry_after_ms + 999) / 1000));
+    uint64_t wait_ms = respond_retry_after_ms(x);
+    if (wait_ms > 0)
+        respond_add_line(
+            x, "retry-after",
+            arena_printf(&x->arena, "%llu", (unsigned long long)(wait_ms + 999) / 1000));
 }
 
 static err respond_queue(struct exchange *x)
