@@ -135,9 +135,7 @@ for _part, _modules in {
     "core": "part signals",
     "edge": "access block edge edge_loop exchange flow head intake listener proxy respond tunnel view",
     "egress": "channel link",
-    "cli": "cli cli_check cli_client cli_control cli_docs cli_options cli_serve",
     "observe": "machine",
-    "operate": "operate rights status",
 }.items():
     TESTED_ELSEWHERE |= {f"src/{_part}/{_module}.c": _SERVED for _module in _modules.split()}
 TESTED_ELSEWHERE |= {

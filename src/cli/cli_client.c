@@ -119,10 +119,12 @@ static err cli_client_parse(const struct buf *raw, struct cli_client_answer *out
     struct http1_head_parser parser = {0};
     if (!err_ok(http1_parse_response(&parser, &limits, HTTP_GET, buf_span(raw), &response, why)))
         return fault_set(why, ERR_IO, "the control socket gave no HTTP answer");
+    size_t len = raw->len - response.head.head_bytes;
+    if (response.head.body == HTTP_BODY_LENGTH && len != response.head.content_length)
+        return fault_set(why, ERR_IO, "the answer of the control socket was cut off");
     out->status = response.status;
     buf_init(&out->body, CLI_CLIENT_ANSWER_MAX);
-    return buf_append(&out->body, raw->at + response.head.head_bytes,
-                      raw->len - response.head.head_bytes);
+    return buf_append(&out->body, raw->at + response.head.head_bytes, len);
 }
 
 err cli_client_call(const struct part *const *parts, const struct cli_client_where *where,

@@ -36,6 +36,8 @@ bool cli_options_read(int argc, char **argv, struct cli_options_flag *flags, int
         struct cli_options_flag *flag = cli_options_find(flags, arg, len);
         if (flag == NULL)
             return cli_options_complain(argv[0], "there is no flag", arg);
+        if (flag->value == NULL && equals != NULL)
+            return cli_options_complain(argv[0], "no value may stand behind", arg);
         if (flag->value == NULL) {
             flag->count++;
             continue;
