@@ -258,7 +258,7 @@ struct peer_server {
 enum peer_server_kind {
     PEER_SERVER_REFUSES, /* nobody listens there */
     PEER_SERVER_ACCEPTS,
-    PEER_SERVER_SILENT,  /* its queue is full: a connection neither succeeds nor fails */
+    PEER_SERVER_SILENT, /* its queue is full: a connection neither succeeds nor fails */
 };
 
 static inline void peer_server_fill(struct peer_server *s)
