@@ -39,26 +39,23 @@ def white_space(tree: Tree) -> Iterator[Finding]:
             yield Finding(file.path, len(file.lines), "an empty line at the end")
 
 
-def leftovers(tree: Tree) -> Iterator[Finding]:
-    """Nothing is left for later inside the tree."""
-    pattern = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+def _matches(tree: Tree, pattern: str, message: str) -> Iterator[Finding]:
     for file in tree:
         if _is_about_rules(file):
             continue
-        for found in pattern.finditer(file.text):
-            yield Finding(file.path, file.line_of(found.start()),
-                          f"{found[1]}: finish it, or write an issue")
+        for found in re.finditer(pattern, file.text):
+            yield Finding(file.path, file.line_of(found.start()), message.format(found[0]))
+
+
+def leftovers(tree: Tree) -> Iterator[Finding]:
+    """Nothing is left for later inside the tree."""
+    return _matches(tree, r"\b(?:TODO|FIXME|XXX|HACK)\b", "{}: finish it, or write an issue")
 
 
 def machine_paths(tree: Tree) -> Iterator[Finding]:
     """No absolute path of anybody's machine."""
-    pattern = re.compile(r"(?<![\w.])(?:" + "|".join(tables.MACHINE_PATHS) + ")")
-    for file in tree:
-        if _is_about_rules(file):
-            continue
-        for found in pattern.finditer(file.text):
-            yield Finding(file.path, file.line_of(found.start()),
-                          f"{found[0]} exists on one machine only")
+    return _matches(tree, r"(?<![\w.])(?:" + "|".join(tables.MACHINE_PATHS) + ")",
+                    "{} exists on one machine only")
 
 
 _LINK = re.compile(r"!?\[[^\]\n]*\]\(([^)\s]+)\)")

@@ -49,29 +49,33 @@ bool err_is_retryable(enum err_code code)
     return err_row(code)->is_retryable;
 }
 
-err fault_set(struct fault *why, enum err_code code, const char *format, ...)
+PRINTF_LIKE(3, 0)
+static void err_write(struct fault *why, enum err_code code, const char *format, va_list args)
 {
     must(code != ERR_NONE);
-    if (why != NULL) {
-        va_list args;
-        va_start(args, format);
-        why->code = code;
-        (void)vsnprintf(why->text, sizeof why->text, format, args);
-        va_end(args);
-    }
+    if (why == NULL)
+        return;
+    why->code = code;
+    (void)vsnprintf(why->text, sizeof why->text, format, args);
+}
+
+err fault_set(struct fault *why, enum err_code code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    err_write(why, code, format, args);
+    va_end(args);
     return (err){code};
 }
 
 err fault_errno(struct fault *why, enum err_code code, const char *format, ...)
 {
     int number = errno;
-    must(code != ERR_NONE);
+    va_list args;
+    va_start(args, format);
+    err_write(why, code, format, args);
+    va_end(args);
     if (why != NULL) {
-        va_list args;
-        va_start(args, format);
-        why->code = code;
-        (void)vsnprintf(why->text, sizeof why->text, format, args);
-        va_end(args);
         char reason[128];
         size_t used = strlen(why->text);
         (void)snprintf(why->text + used, sizeof why->text - used, ": %s",

@@ -1,27 +1,10 @@
 /* test_conn.c: the life of a client connection: reuse, pipelines, deadlines and its end.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "loopback.h"
+#include "loopback_case.h"
 
 #include "edge/conn.h"
 #include "wire/tls_fixture.h"
-
-#define APP                                                                                        \
-    "upstreams: {app: {targets: [$0]}}\n"                                                          \
-    "routes: [{match: {path: /}, to: app}]\n"
-#define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-#define GET(path) "GET " path " HTTP/1.1\r\nHost: a.example\r\n\r\n"
-
-static struct loopback lb;
-static struct loopback_message answer;
-
-static int done(void **state)
-{
-    (void)state;
-    loopback_message_done(&answer);
-    loopback_done(&lb);
-    return 0;
-}
 
 static void open_app(const char *yaml)
 {
@@ -60,7 +43,6 @@ static void test_conn_answers_a_pipeline_in_order(void **state)
     struct peer *c = loopback_connect(&lb);
     peer_say(c, GET("/1") GET("/2") GET("/3"));
     for (unsigned i = 1; i <= 3; i++) {
-        struct loopback_message request = {0};
         char wanted[] = {'/', (char)('0' + i), '\0'};
         struct peer *up = loopback_request(&lb, 0, 0, &request);
         assert_true(span_eq(request.request.target, span_from(wanted)));
@@ -70,7 +52,6 @@ static void test_conn_answers_a_pipeline_in_order(void **state)
         peer_say(up, wanted);
         loopback_answer(&lb, c, &answer);
         assert_true(loopback_body_has(&answer, wanted));
-        loopback_message_done(&request);
     }
     assert_int_equal(lb.upstreams[0].server.count, 1);
     loopback_assert_idle(&lb);

@@ -3,28 +3,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "edge/proxy.h"
 
-#include "loopback.h"
+#include "loopback_case.h"
 
-#define ROUTE        "routes: [{match: {path: /}, to: app}]\n"
-#define APP          "upstreams: {app: {targets: [$0]}}\n" ROUTE
-#define PAIR         "upstreams: {app: {targets: [$0, $1]}}\n" ROUTE
-#define OK_ANSWER    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-#define BAD_ANSWER   "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 3\r\n\r\nbad"
-#define GET(path)    "GET " path " HTTP/1.1\r\nHost: a.example\r\n\r\n"
-#define POST(fields) "POST /p HTTP/1.1\r\nHost: a.example\r\n" fields "\r\n"
-
-static struct loopback lb;
-static struct loopback_message answer;
-static struct loopback_message request;
-
-static int done(void **state)
-{
-    (void)state;
-    loopback_message_done(&answer);
-    loopback_message_done(&request);
-    loopback_done(&lb);
-    return 0;
-}
+#define PAIR       "upstreams: {app: {targets: [$0, $1]}}\n" ROUTE
+#define BAD_ANSWER "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 3\r\n\r\nbad"
 
 static struct peer *upstream_peer(unsigned index)
 {

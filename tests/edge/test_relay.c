@@ -3,28 +3,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "edge/relay.h"
 
-#include "loopback.h"
+#include "loopback_case.h"
 
-#define APP                                                                                        \
-    "upstreams: {app: {targets: [$0]}}\n"                                                          \
-    "routes: [{match: {path: /}, to: app}]\n"
-#define OK_ANSWER    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-#define GET(path)    "GET " path " HTTP/1.1\r\nHost: a.example\r\n\r\n"
-#define POST(fields) "POST /p HTTP/1.1\r\nHost: a.example\r\n" fields "\r\n"
-#define BIG          (12u * 1024 * 1024) /* more than the sockets between hold */
-
-static struct loopback lb;
-static struct loopback_message answer;
-static struct loopback_message request;
-
-static int done(void **state)
-{
-    (void)state;
-    loopback_message_done(&answer);
-    loopback_message_done(&request);
-    loopback_done(&lb);
-    return 0;
-}
+#define BIG (12u * 1024 * 1024) /* more than the sockets between hold */
 
 /* Sends the head of a request and returns the upstream's end with the request taken. */
 static struct peer *ask(struct peer *client, const char *text)

@@ -3,12 +3,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "edge/tunnel.h"
 
-#include "loopback.h"
+#include "loopback_case.h"
 #include "wire/tls_fixture.h"
 
-#define ROUTE     "routes: [{match: {path: /}, to: app}]\n"
-#define APP       "upstreams: {app: {targets: [$0]}}\n" ROUTE
-#define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 /* Key and answer of RFC 6455 section 1.3. */
 #define KEY     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 #define VERSION "Sec-WebSocket-Version: 13\r\n"
@@ -19,19 +16,6 @@
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" fields     \
     "\r\n"
 #define AGREED "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
-
-static struct loopback lb;
-static struct loopback_message answer;
-static struct loopback_message request;
-
-static int done(void **state)
-{
-    (void)state;
-    loopback_message_done(&answer);
-    loopback_message_done(&request);
-    loopback_done(&lb);
-    return 0;
-}
 
 /* An open tunnel; returns the upstream's end. */
 static struct peer *open_tunnel(struct peer *client)

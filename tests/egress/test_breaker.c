@@ -46,6 +46,12 @@ static void test_start(struct test_fixture *f, const struct breaker_options *opt
     breaker_init(&f->breaker, options, &f->observer.base, &f->random, f->now_ms);
 }
 
+static void test_start_usual(struct test_fixture *f)
+{
+    struct breaker_options options = test_options();
+    test_start(f, &options);
+}
+
 static struct breaker_permit test_allowed(struct test_fixture *f)
 {
     struct breaker_permit permit = {0};
@@ -90,8 +96,7 @@ static void test_breaker_opens_after_half_of_calls_fail(void **state)
 {
     (void)state;
     struct test_fixture f;
-    struct breaker_options options = test_options();
-    test_start(&f, &options);
+    test_start_usual(&f);
     for (unsigned i = 0; i < 51; i++)
         test_call(&f, BREAKER_SUCCESS, 1);
     for (unsigned i = 0; i < 50; i++) {
@@ -111,8 +116,7 @@ static void test_breaker_below_minimum_volume_never_opens(void **state)
 {
     (void)state;
     struct test_fixture f;
-    struct breaker_options options = test_options();
-    test_start(&f, &options);
+    test_start_usual(&f);
     for (unsigned i = 0; i < 9; i++)
         test_call(&f, BREAKER_FAILURE, 1);
     struct breaker_view view;
@@ -128,8 +132,7 @@ static void test_breaker_forgets_what_left_the_window(void **state)
 {
     (void)state;
     struct test_fixture f;
-    struct breaker_options options = test_options();
-    test_start(&f, &options);
+    test_start_usual(&f);
     for (unsigned i = 0; i < 9; i++)
         test_call(&f, BREAKER_FAILURE, 1);
     f.now_ms += 29000;
@@ -148,8 +151,7 @@ static void test_breaker_old_counts_do_not_come_back_when_epochs_come_round(void
 {
     (void)state;
     struct test_fixture f;
-    struct breaker_options options = test_options();
-    test_start(&f, &options);
+    test_start_usual(&f);
     for (unsigned i = 0; i < 9; i++)
         test_call(&f, BREAKER_FAILURE, 1);
     f.now_ms += 1000ull * BREAKER_BUCKETS * 8192;
@@ -164,8 +166,7 @@ static void test_breaker_opens_by_slow_calls_that_succeed(void **state)
 {
     (void)state;
     struct test_fixture f;
-    struct breaker_options options = test_options();
-    test_start(&f, &options);
+    test_start_usual(&f);
     test_call(&f, BREAKER_SUCCESS, 999);
     test_call(&f, BREAKER_SUCCESS, 999);
     for (unsigned i = 0; i < 8; i++) {
@@ -192,8 +193,7 @@ static void test_breaker_ignored_outcomes_count_neither_way(void **state)
 {
     (void)state;
     struct test_fixture f;
-    struct breaker_options options = test_options();
-    test_start(&f, &options);
+    test_start_usual(&f);
     for (unsigned i = 0; i < 100; i++)
         test_call(&f, BREAKER_IGNORED, 100000);
     struct breaker_view view;
@@ -220,8 +220,7 @@ static void test_breaker_lets_probes_through_when_the_open_time_is_over(void **s
 {
     (void)state;
     struct test_fixture f;
-    struct breaker_options options = test_options();
-    test_start(&f, &options);
+    test_start_usual(&f);
     test_open(&f);
     uint64_t wait_ms = breaker_retry_after_ms(&f.breaker, f.now_ms);
     assert_in_range(wait_ms, 24000, 36000);
@@ -252,8 +251,7 @@ static void test_breaker_opens_again_when_enough_probes_fail_or_are_slow(void **
 {
     (void)state;
     struct test_fixture f;
-    struct breaker_options options = test_options();
-    test_start(&f, &options);
+    test_start_usual(&f);
     test_open(&f);
     test_wait_for_probes(&f);
     test_call(&f, BREAKER_FAILURE, 1);
@@ -273,8 +271,7 @@ static void test_breaker_open_time_doubles_with_jitter_up_to_the_maximum(void **
 {
     (void)state;
     struct test_fixture f;
-    struct breaker_options options = test_options();
-    test_start(&f, &options);
+    test_start_usual(&f);
     test_open(&f);
     uint64_t base_ms = 30000;
     bool is_jittered = false;
@@ -301,8 +298,7 @@ static void test_breaker_unreturned_probe_loses_its_place_at_its_deadline(void *
 {
     (void)state;
     struct test_fixture f;
-    struct breaker_options options = test_options();
-    test_start(&f, &options);
+    test_start_usual(&f);
     test_open(&f);
     test_wait_for_probes(&f);
     struct breaker_permit lost = test_allowed(&f);
@@ -361,8 +357,7 @@ static void test_breaker_forced_states_stay_until_released(void **state)
 {
     (void)state;
     struct test_fixture f;
-    struct breaker_options options = test_options();
-    test_start(&f, &options);
+    test_start_usual(&f);
     breaker_force(&f.breaker, BREAKER_FORCED_OPEN, f.now_ms);
     f.now_ms += 10000000;
     test_refused(&f);
@@ -387,8 +382,7 @@ static void test_breaker_view_tells_state_rates_and_next_probe(void **state)
 {
     (void)state;
     struct test_fixture f;
-    struct breaker_options options = test_options();
-    test_start(&f, &options);
+    test_start_usual(&f);
     for (unsigned i = 0; i < 30; i++)
         test_call(&f, BREAKER_SUCCESS, i < 6 ? 2000 : 1);
     for (unsigned i = 0; i < 10; i++)
@@ -414,8 +408,7 @@ static void test_breaker_many_calls_in_a_bucket_keep_their_rate(void **state)
 {
     (void)state;
     struct test_fixture f;
-    struct breaker_options options = test_options();
-    test_start(&f, &options);
+    test_start_usual(&f);
     for (unsigned i = 0; i < 400000; i++)
         test_call(&f, i % 4 == 0 ? BREAKER_FAILURE : BREAKER_SUCCESS, 1);
     struct breaker_view view;
