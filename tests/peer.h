@@ -45,6 +45,7 @@ static inline void peer_init(struct peer *p, int fd, struct tls_session *tls)
     *p = (struct peer){.fd = fd, .tls = tls};
     buf_init(&p->in, PEER_BYTES_MAX);
     buf_init(&p->out, PEER_BYTES_MAX);
+    assert_true(err_ok(buf_reserve(&p->out, 4096))); /* peer_say may stand where memory fails */
     int yes = 1;
     if (fd < 0)
         return;

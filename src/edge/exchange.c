@@ -270,10 +270,9 @@ void exchange_abandon(struct exchange *x)
 {
     if (x->proxy != NULL)
         proxy_abandon(x->proxy);
-    bool has_request = x->request.method_text.len > 0;
     if (!x->is_head_sent)
         x->status = EXCHANGE_STATUS_ABORTED;
-    if (has_request)
+    if (x->head_ns != 0) /* half a head is no request */
         access_record(x);
     exchange_release(x);
 }

@@ -115,6 +115,13 @@ enum exchange_verdict respond_handler(struct exchange *x)
     if (x->body.first.len > 0)
         memcpy(x->body.block->bytes, x->body.first.at, x->body.first.len);
     x->body.first.at = x->body.block->bytes;
+    if (x->request.expects_continue && x->body.decoder.received_bytes == 0) {
+        flow_add(&x->to_client, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
+        if (!err_ok(flow_send(&x->to_client, &x->conn->channel))) {
+            conn_close(x->conn);
+            return EXCHANGE_WAIT;
+        }
+    }
     timer_set(x->home->loop, &x->timer,
               loop_now_ms(x->home->loop) + x->settings->timeouts.stall_ms);
     return EXCHANGE_WAIT;

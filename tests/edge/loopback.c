@@ -367,7 +367,8 @@ void loopback_begin_wait(struct loopback *lb)
 void loopback_wait_turn(struct loopback *lb, const char *condition)
 {
     if (clock_mono_ms(&clock_system) > lb->wait_until_ms)
-        fail_msg("this never came: %s", condition);
+        fail_msg("this never came: %s; the last client has: %s", condition,
+                 lb->client_count == 0 ? "" : peer_text(lb->clients[lb->client_count - 1]));
     (void)loopback_turn(lb);
 }
 
