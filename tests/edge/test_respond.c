@@ -140,6 +140,8 @@ static void test_respond_writes_errors_for_programs_and_for_people(void **state)
 
 /* ---- handlers of parts ---- */
 
+#define LOCAL(path, fields) "GET " path " HTTP/1.1\r\nHost: localhost\r\n" fields "\r\n"
+
 static err echo(struct call *c, struct fault *why)
 {
     struct span word = SPAN("none");
@@ -216,22 +218,26 @@ static void test_respond_calls_handlers(void **state)
     (void)state;
     open_admin();
     struct peer *c = loopback_connect(&lb);
-    assert_int_equal(loopback_ask(&lb, c, GET("/echo?word=a%20b", "X-Request-Id: r\r\n"), &answer),
-                     200);
+    assert_int_equal(
+        loopback_ask(&lb, c, LOCAL("/echo?word=a%20b", "X-Request-Id: r\r\n"), &answer), 200);
     assert_true(span_eq(buf_span(&answer.body), SPAN("/echo||a b|r")));
     assert_true(loopback_field_is(&answer, "content-type", "application/json"));
     assert_true(loopback_field_is(&answer, "cache-control", "no-store"));
-    assert_int_equal(loopback_ask(&lb, c, GET("/names/joe", ""), &answer), 201);
+    assert_int_equal(loopback_ask(&lb, c, LOCAL("/names/joe", ""), &answer), 201);
     assert_true(span_eq(buf_span(&answer.body), SPAN("joe")));
     assert_true(loopback_field_is(&answer, "cache-control", "max-age=5"));
-    assert_int_equal(loopback_ask(&lb, c, GET("/refuse", ""), &answer), 409);
+    assert_int_equal(loopback_ask(&lb, c, LOCAL("/refuse", ""), &answer), 409);
     assert_true(loopback_body_has(&answer, "it does not fit"));
     assert_false(loopback_body_has(&answer, "half of it"));
-    assert_int_equal(loopback_ask(&lb, c, GET("/nothing", ""), &answer), 404);
+    assert_int_equal(loopback_ask(&lb, c, LOCAL("/nothing", ""), &answer), 404);
+    assert_int_equal(loopback_ask(&lb, loopback_connect(&lb), GET("/echo", ""), &answer),
+                     421); /* rebinding */
     assert_int_equal(
-        loopback_ask(&lb, c, "PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", &answer),
+        loopback_ask(&lb, c, "PUT /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+                     &answer),
         405);
-    assert_int_equal(loopback_ask(&lb, c, "HEAD /echo HTTP/1.1\r\nHost: a\r\n\r\n", &answer), 200);
+    assert_int_equal(
+        loopback_ask(&lb, c, "HEAD /echo HTTP/1.1\r\nHost: localhost\r\n\r\n", &answer), 200);
     assert_int_equal(answer.body.len, 0);
     loopback_assert_idle(&lb);
 }
@@ -242,7 +248,7 @@ static void test_respond_sends_a_large_answer_of_a_handler(void **state)
     open_admin();
     struct peer *c = loopback_connect_from(&lb, "10.0.0.1:1000");
     for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(loopback_ask(&lb, c, GET("/large", ""), &answer), 200);
+        assert_int_equal(loopback_ask(&lb, c, LOCAL("/large", ""), &answer), 200);
         assert_int_equal(answer.body.len, 3000000);
     }
     loopback_assert_idle(&lb);
@@ -253,21 +259,21 @@ static void test_respond_collects_a_body_for_a_handler(void **state)
     (void)state;
     open_admin();
     struct peer *c = loopback_connect(&lb);
-    peer_say(c,
-             "POST /echo HTTP/1.1\r\nHost: a\r\nX-Request-Id: r\r\nContent-Length: 10\r\n\r\nab");
+    peer_say(c, "POST /echo HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: r\r\nContent-Length: "
+                "10\r\n\r\nab");
     for (unsigned i = 0; i < 4; i++) {
         loopback_settle(&lb);
         peer_say(c, "cd");
     }
-    peer_say(c, GET("/echo", "X-Request-Id: s\r\n")); /* behind it */
+    peer_say(c, LOCAL("/echo", "X-Request-Id: s\r\n")); /* behind it */
     loopback_answer(&lb, c, &answer);
     assert_true(span_eq(buf_span(&answer.body), SPAN("/echo|abcdcdcdcd|none|r")));
     loopback_answer(&lb, c, &answer);
     assert_true(span_eq(buf_span(&answer.body), SPAN("/echo||none|s")));
     c->step_bytes = 1;
-    peer_say(c,
-             "POST /echo HTTP/1.1\r\nHost: a\r\nX-Request-Id: t\r\nTransfer-Encoding: chunked\r\n"
-             "\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n");
+    peer_say(c, "POST /echo HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: t\r\nTransfer-Encoding: "
+                "chunked\r\n"
+                "\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n");
     loopback_answer(&lb, c, &answer);
     assert_true(span_eq(buf_span(&answer.body), SPAN("/echo|abcde|none|t")));
     loopback_assert_idle(&lb);
@@ -278,7 +284,7 @@ static void test_respond_asks_for_the_body_that_a_handler_wants(void **state)
     (void)state;
     open_admin();
     struct peer *c = loopback_connect(&lb);
-    peer_say(c, "POST /echo HTTP/1.1\r\nHost: a\r\nX-Request-Id: r\r\nContent-Length: 2\r\n"
+    peer_say(c, "POST /echo HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: r\r\nContent-Length: 2\r\n"
                 "Expect: 100-continue\r\n\r\n");
     LOOPBACK_UNTIL(&lb, peer_has(c, "HTTP/1.1 100 Continue\r\n\r\n"));
     buf_reset(&c->in);
@@ -292,12 +298,14 @@ static void test_respond_refuses_a_body_that_is_too_large_for_a_handler(void **s
     (void)state;
     open_admin();
     struct peer *c = loopback_connect(&lb);
-    assert_int_equal(loopback_ask(&lb, c,
-                                  "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2049\r\n\r\n",
-                                  &answer),
-                     413);
+    assert_int_equal(
+        loopback_ask(&lb, c,
+                     "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2049\r\n\r\n",
+                     &answer),
+        413);
     c = loopback_connect(&lb);
-    peer_say(c, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n");
+    peer_say(
+        c, "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n");
     loopback_settle(&lb);
     peer_fill(c, 'x', 65535);
     loopback_answer(&lb, c, &answer);
@@ -311,13 +319,13 @@ static void test_respond_gives_up_a_body_that_does_not_come(void **state)
     (void)state;
     open_admin();
     struct peer *c = loopback_connect(&lb);
-    peer_say(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab");
+    peer_say(c, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nab");
     loopback_settle(&lb);
     loopback_advance(&lb, 5001);
     assert_int_equal(lb.home->exchange_count, 0);
     LOOPBACK_UNTIL(&lb, peer_is_over(c));
     c = loopback_connect(&lb);
-    peer_say(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab");
+    peer_say(c, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nab");
     loopback_settle(&lb);
     peer_close(c);
     LOOPBACK_UNTIL(&lb, lb.home->exchange_count == 0);
@@ -328,7 +336,7 @@ static void test_respond_serves_privileged_routes_on_the_control_socket_only(voi
 {
     (void)state;
     open_admin();
-    static const char asked[] = "POST /private HTTP/1.1\r\nHost: a\r\nX-Request-Id: r\r\n"
+    static const char asked[] = "POST /private HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: r\r\n"
                                 "Content-Length: 2\r\n\r\nab";
     assert_int_equal(loopback_ask(&lb, loopback_connect_to(&lb, 0), asked, &answer), 403);
     assert_int_equal(loopback_ask(&lb, loopback_connect_to(&lb, 1), asked, &answer), 200);
