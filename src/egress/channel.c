@@ -133,7 +133,7 @@ err channel_read(struct channel *c, char *into, size_t cap, size_t *out_got)
 
 bool channel_has_more(const struct channel *c)
 {
-    return c->tls != NULL && tls_session_kept_bytes(c->tls) > 0;
+    return c->tls != NULL && tls_session_has_more(c->tls);
 }
 
 err channel_write(struct channel *c, const struct iovec *parts, unsigned count, size_t *out_written)

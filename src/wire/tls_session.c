@@ -307,6 +307,11 @@ void tls_session_free(struct tls_session *s)
 
 /* ---- bytes ---- */
 
+static size_t tls_session_kept_bytes(const struct tls_session *s)
+{
+    return s->pipe.kept.len - s->pipe.kept_at;
+}
+
 err tls_session_feed(struct tls_session *s, struct span ciphertext)
 {
     must(s->pipe.borrowed.len == 0);
@@ -332,9 +337,9 @@ err tls_session_settle(struct tls_session *s)
     return outcome;
 }
 
-size_t tls_session_kept_bytes(const struct tls_session *s)
+bool tls_session_has_more(const struct tls_session *s)
 {
-    return s->pipe.kept.len - s->pipe.kept_at;
+    return tls_session_kept_bytes(s) > 0 || SSL_pending(s->ssl) > 0;
 }
 
 /* One record's worth. */

@@ -46,8 +46,9 @@ err tls_session_feed(struct tls_session *s, struct span ciphertext);
 /* Copies fed bytes that were not used up, so that the caller's buffer is free again. ERR_TOO_LARGE,
  * ERR_NO_MEMORY: the session has failed. */
 err tls_session_settle(struct tls_session *s);
-/* Bytes that settle kept: while there are any, read before receiving more. */
-size_t tls_session_kept_bytes(const struct tls_session *s);
+/* Whether something may be read of what was fed before: bytes that settle kept, or the rest of a
+ * record of which a read took a part. Then read before receiving more. */
+bool tls_session_has_more(const struct tls_session *s);
 
 /* Up to cap (> 0) bytes of plaintext. ERR_AGAIN: all input is used up; ERR_CLOSED: the peer sent
  * close_notify (the end of a connection without it is a truncation); ERR_TLS. */
