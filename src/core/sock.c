@@ -176,6 +176,13 @@ err sock_listen(const struct sock_address *address, const struct sock_listen_opt
     return OK;
 }
 
+/* Whether a call failed for lack of something of our own. */
+static bool sock_is_short(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ||
+           error == EADDRNOTAVAIL;
+}
+
 err sock_accept(struct sock *listener, int *out_fd, struct sock_address *out_peer)
 {
     struct sock_address peer = {.len = sizeof peer.un};
@@ -185,9 +192,7 @@ err sock_accept(struct sock *listener, int *out_fd, struct sock_address *out_pee
     if (fd < 0) {
         if (errno == EAGAIN)
             return FAIL(AGAIN);
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-            return FAIL(OVERLOADED);
-        return FAIL(IO);
+        return sock_is_short(errno) ? FAIL(OVERLOADED) : FAIL(IO);
     }
     sock_tune(fd, &peer);
     *out_fd = fd;
@@ -202,11 +207,12 @@ err sock_connect(struct loop *l, const struct sock_address *address, sock_fn on_
                  ? -1
                  : socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return FAIL(UPSTREAM_CONNECT);
+        return sock_is_short(errno) ? FAIL(OVERLOADED) : FAIL(UPSTREAM_CONNECT);
     sock_tune(fd, address);
     if (connect(fd, &address->any, address->len) != 0 && errno != EINPROGRESS) {
+        err outcome = sock_is_short(errno) ? FAIL(OVERLOADED) : FAIL(UPSTREAM_CONNECT);
         (void)close(fd);
-        return FAIL(UPSTREAM_CONNECT);
+        return outcome;
     }
     struct sock *s = sock_adopt(l, fd, on_event, owner);
     sock_watch(s, SOCK_WRITE);

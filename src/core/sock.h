@@ -41,7 +41,8 @@ err sock_listen(const struct sock_address *address, const struct sock_listen_opt
 err sock_accept(struct sock *listener, int *out_fd, struct sock_address *out_peer);
 
 /* Starts to connect. SOCK_WRITE tells the end: sock_connect_result then says which.
- * ERR_UPSTREAM_CONNECT when it failed at once. */
+ * ERR_UPSTREAM_CONNECT when it failed at once, ERR_OVERLOADED when it is we who have no
+ * descriptor, port or memory left. */
 err sock_connect(struct loop *l, const struct sock_address *address, sock_fn on_event, void *owner,
                  struct sock **out);
 err sock_connect_result(struct sock *s);

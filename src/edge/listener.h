@@ -2,7 +2,8 @@
  *
  * Every loop has its own socket on the address (SO_REUSEPORT) and the kernel spreads connections.
  * The one hard thing: running out of descriptors must not spin. The listener then rests for a
- * moment instead of being woken again and again for a connection that it cannot take.
+ * moment instead of being woken again and again for a connection that it cannot take. And clients
+ * may not take all: the last quarter is for upstreams, logs and the admin pages.
  *
  * Loop's own thread.
  *
@@ -15,6 +16,7 @@ struct listener {
     struct edge_loop *home;
     struct sock *sock;
     struct timer rest;
+    int fd_end;     /* a client that would get this descriptor or a higher one is refused */
     unsigned index; /* in settings->listeners: addresses change only with a restart */
 };
 

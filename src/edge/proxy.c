@@ -14,6 +14,8 @@
 #include "edge/respond.h"
 #include "edge/tunnel.h"
 
+#define PROXY_OVERLOADED_MS 1000 /* until a client may ask again */
+
 #define PROXY_TO(name) (1u << PROXY_##name)
 
 static const unsigned proxy_allowed[PROXY_STATE_COUNT] = {
@@ -240,6 +242,15 @@ static void proxy_on_link_event(void *owner, struct link *link, unsigned events)
 static const struct link_owner proxy_link_owner = {.opened = proxy_on_link_opened,
                                                    .event = proxy_on_link_event};
 
+/* Nothing of our own is left to connect with: no fault of the target's or the upstream's. */
+static void proxy_is_overloaded(struct proxy *p)
+{
+    proxy_report(p, TARGET_IGNORED);
+    proxy_settle(p, BREAKER_IGNORED);
+    proxy_give_up(p, ERR_OVERLOADED, "there is no room for another connection to the upstream",
+                  PROXY_OVERLOADED_MS);
+}
+
 static void proxy_connect(struct proxy *p)
 {
     struct exchange *x = p->x;
@@ -261,7 +272,9 @@ static void proxy_connect(struct proxy *p)
                                .idle_max = up->idle_max};
     proxy_enter(p, PROXY_OPENING);
     err outcome = link_open(x->home->links, &route, &proxy_link_owner, p, &p->link);
-    if (!err_ok(outcome))
+    if (err_is(outcome, ERR_OVERLOADED))
+        proxy_is_overloaded(p);
+    else if (!err_ok(outcome))
         proxy_try_failed(p, ERR_UPSTREAM_CONNECT, "no connection to the upstream could be made");
     else
         proxy_set_timer(p);

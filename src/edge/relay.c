@@ -15,6 +15,7 @@
 #define RELAY_LAST_CHUNK    SPAN("0\r\n\r\n")
 #define RELAY_CHUNK_AND_END SPAN("\r\n0\r\n\r\n")
 #define RELAY_INTERIM_MAX   8
+#define RELAY_READS_MAX     8    /* of a request body in one event: others wait meanwhile */
 #define RELAY_JOIN_MAX      2048 /* bytes that are cheaper to copy than to send as a piece */
 
 static void relay_update_wants(struct proxy *p)
@@ -164,7 +165,7 @@ static void relay_body_failed(struct proxy *p, err outcome)
 void relay_pump_request(struct proxy *p)
 {
     struct exchange *x = p->x;
-    for (;;) {
+    for (unsigned reads = 0;; reads++) {
         err outcome = flow_send(&p->to_upstream, &p->link->channel);
         if (err_is(outcome, ERR_AGAIN))
             break;
@@ -177,6 +178,8 @@ void relay_pump_request(struct proxy *p)
             relay_request_is_received(p);
             break;
         }
+        if (reads >= RELAY_READS_MAX && !channel_has_more(&x->conn->channel))
+            break;
         outcome = relay_read_body(p);
         if (err_is(outcome, ERR_AGAIN))
             break;

@@ -11,6 +11,8 @@
 #include "edge/respond.h"
 #include "wire/websocket.h"
 
+#define TUNNEL_READS_MAX 8 /* in one event and direction: others wait meanwhile */
+
 bool tunnel_may_begin(struct exchange *x)
 {
     switch (websocket_check_request(&x->request, &x->why)) {
@@ -77,18 +79,21 @@ enum exchange_verdict tunnel_begin(struct proxy *p)
     return EXCHANGE_WAIT;
 }
 
-/* One direction: sends what waits, then reads more. AGAIN; CLOSED: `from` has ended and all was
+/* One direction: sends what waits, then reads more, for a while: the next event tells that there is
+ * more still, but for the rest of a TLS record. AGAIN; CLOSED: `from` has ended and all was
  * passed on; IO: the tunnel must end. */
 static err tunnel_pass(struct flow *f, struct channel *from, struct channel *to, char *room,
                        size_t cap)
 {
-    for (;;) {
+    for (unsigned reads = 0;; reads++) {
         size_t got = 0;
         err outcome = flow_send(f, to);
         if (err_is(outcome, ERR_AGAIN))
             return outcome;
         if (!err_ok(outcome))
             return FAIL(IO);
+        if (reads >= TUNNEL_READS_MAX && !channel_has_more(from))
+            return FAIL(AGAIN);
         TRY(channel_read(from, room, cap, &got));
         flow_add(f, span_of(room, got));
     }

@@ -46,6 +46,7 @@ static void upstream_shared_unref(struct upstream_shared *shared)
         return;
     shared->magic = 0;
     breaker_done(&shared->breaker);
+    upstream_free_copy(&shared->name);
     mem_free(shared);
 }
 
@@ -229,8 +230,10 @@ static struct upstream_shared *upstream_shared_new(struct upstream_registry *reg
     shared->magic = UPSTREAM_SHARED_MAGIC;
     shared->has_breaker = o->has_breaker;
     atomic_store(&shared->refs, 1);
+    shared->name = upstream_copy(o->name);
     if (o->has_breaker)
         breaker_init(&shared->breaker, &o->breaker, registry->observer, registry->random, now_ms);
+    shared->breaker.name = shared->name;
     retry_budget_init(&shared->budget, &o->retry_budget);
     return shared;
 }

@@ -88,6 +88,7 @@ struct upstream_shared {
     atomic_uint refs;
     struct spin ejecting; /* one ejection decision at a time in the set; tried, never waited for */
     bool has_breaker;
+    struct span name; /* owned; the breaker's */
     struct breaker breaker;
     struct retry_budget budget;
 };

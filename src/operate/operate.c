@@ -264,6 +264,7 @@ static err operate_load(const struct part *const *parts, const struct operate_so
 static err operate_run(struct node *n, struct fault *why)
 {
     struct rights rights;
+    rights_raise_descriptors();
     TRY(rights_find(config_root(n->config), &rights, why));
     TRY(rights_make_folders(config_root(n->config), &rights, why));
     TRY(part_init_all(n, why));

@@ -10,6 +10,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -93,6 +94,15 @@ err rights_give_socket(const struct config_node *root, const struct rights *r, s
     if (r->drops && socket.at != NULL && chown(socket.at, r->uid, r->gid) != 0)
         return fault_errno(why, ERR_IO, "give the control socket to %s", r->name);
     return OK;
+}
+
+void rights_raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* the soft limit serves too */
 }
 
 err rights_drop(const struct rights *r, struct fault *why)

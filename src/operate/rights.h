@@ -20,5 +20,7 @@ err rights_find(const struct config_node *root, struct rights *out, struct fault
 err rights_make_folders(const struct config_node *root, const struct rights *r, struct fault *why);
 /* Gives the bound control socket to that user, who may then use it as root may. ERR_IO. */
 err rights_give_socket(const struct config_node *root, const struct rights *r, struct fault *why);
+/* Raises the soft limit of descriptors, which is made for select(2), to the hard one. */
+void rights_raise_descriptors(void);
 /* Becomes the user, for good. ERR_IO. */
 err rights_drop(const struct rights *r, struct fault *why);

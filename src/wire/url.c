@@ -67,8 +67,8 @@ static const char *url_escape_fault(const char *at, const char *end)
         !http_chars_is(at[4], HTTP_CHARS_HEX))
         return NULL;
     unsigned twice = url_decode(at + 2);
-    if (url_is_control(twice) || url_is_separator(twice) || twice == '.' || twice == '%' ||
-        twice == ';')
+    if (url_is_control(twice) || url_is_separator(twice) || twice == '%' || twice == ';' ||
+        http_chars_is((char)twice, HTTP_CHARS_UNRESERVED))
         return "the path is encoded twice";
     return NULL;
 }

@@ -2,12 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import { test } from 'node:test';
 
-import { request } from './lib/http.mjs';
+import { eventually, request } from './lib/http.mjs';
 import { runPlimsoll, scratchFolder, startPlimsoll, withoutBinary } from './lib/plimsoll.mjs';
 import { parseResponses, rawExchange } from './lib/raw.mjs';
-import { startRawUpstream } from './lib/upstream.mjs';
+import { startApp, startRawUpstream } from './lib/upstream.mjs';
 
 const skip = withoutBinary;
 const plain = (body = 'ok', extra = '') =>
@@ -85,4 +86,36 @@ test('a name that resolves to the loopback address does not open the admin pages
       assert.equal((await request({ port, path: '/metrics', headers: { host } })).status, 200, host);
     }
   });
+});
+
+test('more clients than descriptors do not cut off the upstream, nor blame it', { skip }, async () => {
+  const app = await startApp((req, res) => res.end('ok'));
+  const plimsoll = await startPlimsoll({ descriptors: 64, config: {
+    upstreams: { app: { targets: [`127.0.0.1:${app.port}`] } },
+    routes: [{ match: { path: '/' }, to: 'app' }],
+  } });
+  const clients = Array.from({ length: 200 }, () => {
+    const socket = net.connect(plimsoll.port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write(get('/'));
+    return socket.resume();
+  });
+  const isRefusing = async () => /refused_total\{reason="descriptors"\} [1-9]/.test((await plimsoll.admin('/metrics')).body);
+  await eventually('clients are refused', isRefusing);
+  for (const socket of clients) socket.destroy();
+  await eventually('it serves again', async () => (await request({ port: plimsoll.port })).body === 'ok');
+  const { upstreams: [found] } = JSON.parse((await plimsoll.admin('/api/admin/status')).body);
+  assert.equal(found.breaker.state, 'closed');
+  assert.equal(found.targets[0].state, 'up');
+  assert.equal(found.targets[0].failures, 0);
+  await plimsoll.stop();
+  await app.stop();
+});
+
+test('the log names the upstream whose breaker opens', { skip }, async () => {
+  await inFront({}, async (plimsoll) => {
+    for (let i = 0; i < 60; i++) await request({ port: plimsoll.port, method: 'POST' });
+    await eventually('it is logged', async () => plimsoll.child.stdout.includes('"breaker_changed"'));
+    assert.match(plimsoll.child.stdout, /"event":"breaker_changed","upstream":"app","from":"closed","to":"open"/);
+  }, 'HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n');
 });

@@ -87,6 +87,7 @@ static void test_upstream_reload_keeps_targets_breaker_and_budget(void **state)
     options.retry.tries_max = 5;
     struct upstream *after = test_upstream(&f, &options);
     assert_ptr_equal(after->breaker, before->breaker);
+    assert_true(span_eq(after->breaker->name, SPAN("shop")));
     assert_ptr_equal(after->budget, before->budget);
     assert_ptr_equal(after->set.members[0].target, before->set.members[0].target);
     assert_int_equal(target_state(after->set.members[1].target, NOW), TARGET_DRAINING);

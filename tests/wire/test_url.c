@@ -39,7 +39,8 @@ static const struct path_row paths[] = {
     SAME("/%25"),
     SAME("/100%25"),
     SAME("/%25zz"),
-    SAME("/%2561"),
+    SAME("/%2520"), /* a space, encoded by two layers in good faith */
+    SAME("/%25c3%25a9"),
     SAME("/a%20b"),
     SAME("/a%3Fb%23c"),
     SAME("/%22%3C%3E"),
@@ -110,6 +111,7 @@ static const struct path_row paths[] = {
     REFUSED("/\"a\""),
     REFUSED("/<a>"),
     REFUSED("/%252e"),
+    REFUSED("/%2561dmin"), /* no layer encodes letters, so this hides one */
     REFUSED("/%252E"),
     REFUSED("/%252f"),
     REFUSED("/%255c"),

@@ -73,9 +73,11 @@ export async function runPlimsoll(args, { kind = 'dev', cwd = tmpdir(), env = {}
   return { ...end, stdout: child.stdout, stderr: child.stderr };
 }
 
-function launch(args, { kind, cwd, env, staysRoot = false }) {
+function launch(args, { kind, cwd, env, staysRoot = false, descriptors }) {
   const child = { stdout: '', stderr: '' };
-  child.process = spawn(readableBinary(kind), args, {
+  const line = [readableBinary(kind), ...args];
+  if (descriptors !== undefined) line.unshift('sh', '-c', `ulimit -n ${descriptors} && exec "$0" "$@"`);
+  child.process = spawn(line[0], line.slice(1), {
     cwd,
     env: { PATH: process.env.PATH, ASAN_OPTIONS: 'abort_on_error=0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -102,8 +104,9 @@ function launch(args, { kind, cwd, env, staysRoot = false }) {
 //             node that returns one
 //   args      instead of a configuration: the flags behind `serve`
 //   staysRoot as root, it is started as root
+//   descriptors  how many it may have open
 // { port, adminPort, folder, configPath, writeConfig, reload, admin, stop, child }
-export async function startPlimsoll({ config, args, kind = 'dev', env = {}, staysRoot = false } = {}) {
+export async function startPlimsoll({ config, args, kind = 'dev', env = {}, staysRoot = false, descriptors } = {}) {
   const folder = scratchFolder();
   const port = await freePort();
   const adminPort = await freePort();
@@ -124,7 +127,7 @@ export async function startPlimsoll({ config, args, kind = 'dev', env = {}, stay
   const flags = args ?? ['--config', configPath];
   const child = launch(
     ['serve', ...flags.map((flag) => flag.replaceAll('@PORT@', port).replaceAll('@ADMIN@', adminPort))],
-    { kind, cwd: folder, env, staysRoot });
+    { kind, cwd: folder, env, staysRoot, descriptors });
   node.child = child;
   node.pid = child.process.pid;
 
