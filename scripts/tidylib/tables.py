@@ -133,17 +133,12 @@ TESTED_ELSEWHERE: dict[str, str] = {
 _SERVED = "tests/e2e/serve.test.mjs"
 for _part, _modules in {
     "core": "part signals",
-    "edge": "access block edge edge_loop exchange flow head intake listener proxy respond tunnel view",
+    "edge": "access block edge edge_loop flow listener view",
     "egress": "channel link",
     "observe": "machine",
 }.items():
     TESTED_ELSEWHERE |= {f"src/{_part}/{_module}.c": _SERVED for _module in _modules.split()}
-TESTED_ELSEWHERE |= {
-    "src/edge/limits.c": "tests/e2e/limits.test.mjs",
-    "src/edge/settings.c": "tests/e2e/reload.test.mjs",
-    "src/edge/settings_routes.c": "tests/e2e/reload.test.mjs",
-    "src/edge/settings_upstreams.c": "tests/e2e/targets.test.mjs",
-}
+TESTED_ELSEWHERE["src/edge/limits.c"] = "tests/e2e/limits.test.mjs"
 
 # Pages that the binary writes (plimsoll docs): their white space is the generator's.
 GENERATED_PAGES = {"docs/configuration.md", "docs/metrics.md", "docs/plimsoll.schema.json"}

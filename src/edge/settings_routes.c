@@ -22,6 +22,11 @@ static const enum http_field_id settings_routes_limit_fields[] = {
     HTTP_FIELD_RATELIMIT, HTTP_FIELD_RATELIMIT_POLICY, HTTP_FIELD_X_RATELIMIT_LIMIT,
     HTTP_FIELD_X_RATELIMIT_RESET, HTTP_FIELD_X_RATELIMIT_REMAINING};
 
+/* Written into every request, whatever the route says. */
+static const enum http_field_id settings_routes_request_written[] = {
+    HTTP_FIELD_FORWARDED,         HTTP_FIELD_X_FORWARDED_FOR, HTTP_FIELD_X_FORWARDED_HOST,
+    HTTP_FIELD_X_FORWARDED_PROTO, HTTP_FIELD_X_REQUEST_ID,    HTTP_FIELD_TRACEPARENT};
+
 /* One list of headers to set or remove, rendered. */
 struct settings_routes_lines {
     struct span lines;
@@ -39,8 +44,42 @@ static bool settings_routes_is_value(struct span value)
     return true;
 }
 
+static bool settings_routes_has_id(const enum http_field_id *ids, size_t count,
+                                   enum http_field_id id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] == id)
+            return true;
+    return false;
+}
+
+/* Why a header cannot be set or removed by a route; NULL when it can. Two of what we write
+ * ourselves would go out. */
+static const char *settings_routes_objection(struct span name, struct span value, bool is_request)
+{
+    enum http_field_id id = http_field_id_of(name);
+    bool is_framing =
+        http_field_is_hop_by_hop(id) || id == HTTP_FIELD_CONTENT_LENGTH || id == HTTP_FIELD_HOST;
+    if (!http_is_token(name) || !settings_routes_is_value(value) || is_framing)
+        return "not a header that can be set here";
+    if (is_request)
+        return settings_routes_has_id(settings_routes_request_written,
+                                      COUNT_OF(settings_routes_request_written), id)
+                   ? "Plimsoll writes this header itself"
+                   : NULL;
+    if (id == HTTP_FIELD_X_REQUEST_ID ||
+        settings_routes_has_id(settings_routes_limit_fields, COUNT_OF(settings_routes_limit_fields),
+                               id))
+        return "Plimsoll writes this header itself";
+    for (size_t i = 0; i < PROTECTIONS_HEADER_COUNT; i++)
+        if (protections_table[i].field == id && value.at != NULL)
+            return "this header is set by the key protections";
+    return NULL;
+}
+
 static struct settings_routes_lines settings_routes_render(struct settings *s,
                                                            const struct config_node *strings,
+                                                           bool is_request,
                                                            struct config_report *report)
 {
     struct settings_routes_lines out = {0};
@@ -51,12 +90,10 @@ static struct settings_routes_lines settings_routes_render(struct settings *s,
     for (unsigned i = 0; i < out.drop_count; i++) {
         const struct config_node *entry = config_at(strings, i);
         struct span name = config_name(entry), value = config_value(entry);
+        const char *objection = settings_routes_objection(name, value, is_request);
         out.drops[i] = name;
-        bool is_own = http_field_is_hop_by_hop(http_field_id_of(name)) ||
-                      http_field_id_of(name) == HTTP_FIELD_CONTENT_LENGTH ||
-                      http_field_id_of(name) == HTTP_FIELD_HOST;
-        if (!http_is_token(name) || !settings_routes_is_value(value) || is_own)
-            (void)config_fault(entry, report, "not a header that can be set here");
+        if (objection != NULL)
+            (void)config_fault(entry, report, "%s", objection);
         else if (value.at != NULL &&
                  !err_ok(buf_printf(&lines, "%.*s: %.*s\r\n", SPAN_ARGS(name), SPAN_ARGS(value))))
             (void)config_fault(entry, report, "the headers are too long together");
@@ -87,9 +124,9 @@ static void settings_routes_headers(struct settings *s, struct settings_route *r
                                     const struct config_node *node, struct config_report *report)
 {
     struct settings_routes_lines request =
-        settings_routes_render(s, config_child(node, "request_headers"), report);
+        settings_routes_render(s, config_child(node, "request_headers"), true, report);
     struct settings_routes_lines response =
-        settings_routes_render(s, config_child(node, "response_headers"), report);
+        settings_routes_render(s, config_child(node, "response_headers"), false, report);
     r->request_lines = request.lines;
     r->request_drops = request.drops;
     r->request_drop_count = request.drop_count;
