@@ -21,8 +21,9 @@
 #define CLI_CLIENT_ANSWER_MAX     (64 * 1024 * 1024)
 #define CLI_CLIENT_FIELDS_MAX     64
 
-/* The socket's path from the configuration, copied; NULL without a readable one. */
-static char *cli_client_configured(const struct part *const *parts, const char *path)
+/* The socket's path from the configuration, copied; NULL without a valid one: *broken says why. */
+static char *cli_client_configured(const struct part *const *parts, const char *path,
+                                   struct fault *broken)
 {
     const struct config_key *tables[PART_TABLES_MAX];
     struct config *config = NULL;
@@ -32,6 +33,8 @@ static char *cli_client_configured(const struct part *const *parts, const char *
     if (err_ok(config_load_file(tables, path, &config, report))) {
         struct span socket = config_span(config_child(config_root(config), "admin"), "socket");
         found = socket.at == NULL ? NULL : mem_strdup(socket.at);
+    } else if (report->count > 0) {
+        *broken = report->faults[0];
     }
     config_unref(config);
     mem_free(report);
@@ -52,14 +55,14 @@ static char *cli_client_beside(const char *path)
 }
 
 static char *cli_client_socket(const struct part *const *parts,
-                               const struct cli_client_where *where)
+                               const struct cli_client_where *where, struct fault *broken)
 {
     if (where->socket_path != NULL)
         return mem_strdup(where->socket_path);
     const char *path = where->config_path;
     if (path == NULL && access(CLI_CLIENT_DEFAULT_CONFIG, R_OK) == 0)
         path = CLI_CLIENT_DEFAULT_CONFIG;
-    char *configured = path == NULL ? NULL : cli_client_configured(parts, path);
+    char *configured = path == NULL ? NULL : cli_client_configured(parts, path, broken);
     return configured != NULL ? configured : cli_client_beside(path);
 }
 
@@ -132,11 +135,18 @@ err cli_client_call(const struct part *const *parts, const struct cli_client_whe
                     struct fault *why)
 {
     struct buf raw CLEANUP(buf_done);
-    char *socket_path = cli_client_socket(parts, where);
+    struct fault broken = {0};
+    char *socket_path = cli_client_socket(parts, where, &broken);
     int fd = -1;
     buf_init(&raw, CLI_CLIENT_ANSWER_MAX);
     err outcome = cli_client_connect(socket_path, &fd, why);
     mem_free(socket_path);
+    /* The default socket was tried because the file, which may name another, has errors. */
+    if (!err_ok(outcome) && broken.text[0] != '\0')
+        return fault_set(why, outcome.code,
+                         "%s:%u:%u: %s\nplimsoll: so its control socket is not known, and none "
+                         "answers at " CLI_CLIENT_DEFAULT_SOCKET "; give --socket PATH",
+                         broken.file, broken.line, broken.column, broken.text);
     TRY(outcome);
     outcome = cli_client_exchange(fd, method, path, &raw, why);
     (void)close(fd);

@@ -12,6 +12,8 @@
 #include "cli/cli_commands.h"
 #include "cli/cli_options.h"
 
+#define CLI_CONTROL_PATH_MAX 4096
+
 struct cli_control {
     struct cli_client_where where;
     bool is_json;
@@ -204,19 +206,26 @@ int cli_control_status(const struct part *const *parts, int argc, char **argv)
 
 /* ---- target and breaker ---- */
 
-/* POSTs and prints the new state. */
+/* POSTs to where `write` says, and prints the new state of what the last word names. */
 static int cli_control_order(const struct part *const *parts, const struct cli_control *control,
-                             const char *path, const char *what)
+                             err (*write)(struct buf *out, char **argv), char **argv)
 {
+    struct buf path CLEANUP(buf_done);
+    const char *text = NULL;
     unsigned status = 0;
-    json_t *tree = cli_control_call(parts, control, "POST", path, &status);
+    buf_init(&path, CLI_CONTROL_PATH_MAX);
+    if (!err_ok(write(&path, argv)) || !err_ok(buf_text(&path, &text))) {
+        (void)fprintf(stderr, "plimsoll: %s is too long for a name\n", argv[control->words]);
+        return 1;
+    }
+    json_t *tree = cli_control_call(parts, control, "POST", text, &status);
     if (tree == NULL)
         return 1;
     int result = 0;
     if (status != 200)
         result = cli_control_refused(tree);
     else
-        (void)printf("%s: %s\n", what, cli_control_text(tree, "state"));
+        (void)printf("%s: %s\n", argv[control->words], cli_control_text(tree, "state"));
     json_decref(tree);
     return result;
 }
@@ -229,28 +238,53 @@ static bool cli_control_is_one_of(const char *word, const char *const *allowed)
     return false;
 }
 
+/* A segment of a path or a value of a query: all but the unreserved of RFC 3986 is escaped. */
+static err cli_control_escape(struct buf *out, const char *word)
+{
+    for (; *word != '\0'; word++) {
+        bool is_plain = (*word >= 'a' && *word <= 'z') || (*word >= 'A' && *word <= 'Z') ||
+                        (*word >= '0' && *word <= '9') || strchr("-._~", *word) != NULL;
+        if (is_plain)
+            TRY(buf_add_char(out, *word));
+        else
+            TRY(buf_printf(out, "%%%02X", (unsigned)(unsigned char)*word));
+    }
+    return OK;
+}
+
+static err cli_control_target_path(struct buf *out, char **argv)
+{
+    TRY(buf_add(out, SPAN("/api/admin/targets/")));
+    TRY(cli_control_escape(out, argv[2]));
+    TRY(buf_printf(out, "/%s?target=", argv[1]));
+    return cli_control_escape(out, argv[3]);
+}
+
+static err cli_control_breaker_path(struct buf *out, char **argv)
+{
+    TRY(buf_add(out, SPAN("/api/admin/breakers/")));
+    TRY(cli_control_escape(out, argv[2]));
+    return buf_printf(out, "/%s", argv[1]);
+}
+
 int cli_control_target(const struct part *const *parts, int argc, char **argv)
 {
     static const char *const verbs[] = {"drain", "undrain", NULL};
     struct cli_control control = {0};
-    char path[1024];
     if (!cli_control_options(argc, argv, &control))
         return 2;
     if (control.words != 3 || !cli_control_is_one_of(argv[1], verbs))
         return cli_options_wrong_usage("target");
-    (void)snprintf(path, sizeof path, "/api/admin/targets/%s/%s/%s", argv[2], argv[3], argv[1]);
-    return cli_control_order(parts, &control, path, argv[3]);
+    return cli_control_order(parts, &control, cli_control_target_path, argv);
 }
 
 int cli_control_breaker(const struct part *const *parts, int argc, char **argv)
 {
     static const char *const verbs[] = {"open", "close", "auto", NULL};
     struct cli_control control = {0};
-    char path[1024];
     if (!cli_control_options(argc, argv, &control))
         return 2;
     if (control.words != 2 || !cli_control_is_one_of(argv[1], verbs))
         return cli_options_wrong_usage("breaker");
-    (void)snprintf(path, sizeof path, "/api/admin/breakers/%s/%s", argv[2], argv[1]);
-    return cli_control_order(parts, &control, path, argv[2]);
+    return cli_control_order(parts, &control, cli_control_breaker_path, argv);
 }

@@ -86,8 +86,11 @@ static void control_log(const char *event, struct span upstream, const char *key
 static err control_set_drain(struct call *c, bool is_draining, struct fault *why)
 {
     const struct settings_upstream *up = NULL;
-    struct span address = route_param(c, "target");
+    struct span address;
     TRY(control_find_upstream(c, &up, why));
+    /* In the query, because a Unix socket's path cannot stand inside of a path. */
+    if (!route_query(c, "target", &address))
+        return fault_set(why, ERR_BAD_REQUEST, "the query must name a target");
     must(up != NULL);
     struct target *t = upstream_find_target(up->upstream, address);
     if (t == NULL)
@@ -143,9 +146,9 @@ const struct route control_routes[] = {
      "Traffic, upstreams, targets, breakers and limits as JSON."},
     {HTTP_POST, ROUTE_PRIVILEGED, "/api/admin/reload", control_do_reload,
      "Load the configuration file again."},
-    {HTTP_POST, ROUTE_PRIVILEGED, "/api/admin/targets/{upstream}/{target}/drain", control_drain,
-     "Send no more requests to a target."},
-    {HTTP_POST, ROUTE_PRIVILEGED, "/api/admin/targets/{upstream}/{target}/undrain", control_undrain,
+    {HTTP_POST, ROUTE_PRIVILEGED, "/api/admin/targets/{upstream}/drain", control_drain,
+     "Send no more requests to the target that the query names."},
+    {HTTP_POST, ROUTE_PRIVILEGED, "/api/admin/targets/{upstream}/undrain", control_undrain,
      "Send requests to it again."},
     {HTTP_POST, ROUTE_PRIVILEGED, "/api/admin/breakers/{upstream}/open", control_breaker_open,
      "Hold a breaker open."},

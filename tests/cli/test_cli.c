@@ -233,12 +233,19 @@ static void test_cli_orders_are_sent_to_the_right_place(void **state)
     assert_int_equal(CONTROL("200 OK\r\n\r\n{\"state\": \"draining\"}", request, "target", "drain",
                              "shop", "127.0.0.1:3001"),
                      0);
-    assert_string_equal(request, "POST /api/admin/targets/shop/127.0.0.1:3001/drain HTTP/1.1");
+    assert_string_equal(request,
+                        "POST /api/admin/targets/shop/drain?target=127.0.0.1%3A3001 HTTP/1.1");
     assert_string_equal(output.text[0], "127.0.0.1:3001: draining\n");
     assert_int_equal(
         CONTROL("200 OK\r\n\r\n{\"state\": \"forced-open\"}", request, "breaker", "open", "shop"),
         0);
     assert_string_equal(request, "POST /api/admin/breakers/shop/open HTTP/1.1");
+    assert_int_equal(CONTROL("200 OK\r\n\r\n{\"state\": \"up\"}", request, "target", "undrain",
+                             "a b", "unix:/run/[x].sock"),
+                     0);
+    assert_string_equal(
+        request,
+        "POST /api/admin/targets/a%20b/undrain?target=unix%3A%2Frun%2F%5Bx%5D.sock HTTP/1.1");
     assert_int_equal(CONTROL("404 Not Found\r\n\r\n{\"title\": \"Not Found\"}", request, "breaker",
                              "auto", "shop"),
                      1);

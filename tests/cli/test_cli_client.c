@@ -114,6 +114,22 @@ static void test_cli_client_finds_the_socket_by_the_configuration(void **state)
     assert_int_equal(call.status, 200);
 }
 
+static void test_cli_client_says_why_a_configuration_names_no_socket(void **state)
+{
+    (void)state;
+    struct scratch folder;
+    struct test_call call;
+    char config[512];
+    scratch_make(&folder);
+    scratch_write(&folder, "p.yaml", "admin:\n  sockt: s.sock\n");
+    (void)snprintf(config, sizeof config, "%s", scratch_path(&folder, "p.yaml"));
+    test_ask(&(struct cli_client_where){.config_path = config}, &call);
+    scratch_remove(&folder);
+    assert_true(err_is(call.outcome, ERR_IO));
+    assert_non_null(strstr(call.why.text, "p.yaml:2:3: admin.sockt"));
+    assert_non_null(strstr(call.why.text, "give --socket"));
+}
+
 static void test_cli_client_falls_back_to_the_default_socket(void **state)
 {
     (void)state;
@@ -131,6 +147,7 @@ int main(void)
         cmocka_unit_test(test_cli_client_refuses_what_is_no_whole_answer),
         cmocka_unit_test(test_cli_client_says_where_nobody_answers),
         cmocka_unit_test(test_cli_client_finds_the_socket_by_the_configuration),
+        cmocka_unit_test(test_cli_client_says_why_a_configuration_names_no_socket),
         cmocka_unit_test(test_cli_client_falls_back_to_the_default_socket),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -181,10 +181,13 @@ static void test_operate_orders_reach_targets_and_breakers(void **state)
         unsigned status;
         const char *state;
     } orders[] = {
-        {"POST /api/admin/targets/shop/127.0.0.1:9/drain", 200, "draining"},
-        {"POST /api/admin/targets/shop/127.0.0.1:9/undrain", 200, "up"},
-        {"POST /api/admin/targets/shop/127.0.0.1:8/drain", 404, ""},
-        {"POST /api/admin/targets/store/127.0.0.1:9/drain", 404, ""},
+        {"POST /api/admin/targets/shop/drain?target=127.0.0.1:9", 200, "draining"},
+        {"POST /api/admin/targets/shop/undrain?target=127.0.0.1%3A9", 200, "up"},
+        {"POST /api/admin/targets/shop/drain?target=127.0.0.1:8", 404, ""},
+        {"POST /api/admin/targets/store/drain?target=127.0.0.1:9", 404, ""},
+        {"POST /api/admin/targets/shop/drain?target=unix%3A%2Frun%2Fa.sock", 200, "draining"},
+        {"POST /api/admin/targets/shop/drain?target=%5B%3A%3A1%5D:9", 200, "draining"},
+        {"POST /api/admin/targets/shop/drain", 400, ""},
         {"POST /api/admin/breakers/shop/open", 200, "forced-open"},
         {"POST /api/admin/breakers/shop/close", 200, "forced-closed"},
         {"POST /api/admin/breakers/shop/auto", 200, "closed"},
@@ -193,8 +196,8 @@ static void test_operate_orders_reach_targets_and_breakers(void **state)
         {"POST /api/admin/breakers/bare/open", 409, ""},
         {"GET /api/admin/breakers/shop/open", 405, ""},
     };
-    test_begin("upstreams: {shop: {targets: [\"127.0.0.1:9\"]}, "
-               "bare: {targets: [\"127.0.0.1:9\"], breaker_on: false}}\n");
+    test_begin("upstreams: {shop: {targets: [\"127.0.0.1:9\", \"unix:/run/a.sock\", "
+               "\"[::1]:9\"]}, bare: {targets: [\"127.0.0.1:9\"], breaker_on: false}}\n");
     for (size_t i = 0; i < COUNT_OF(orders); i++) {
         unsigned status = 0;
         json_t *tree = test_ask(orders[i].line, &status);
