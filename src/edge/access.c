@@ -318,15 +318,25 @@ void access_target_ejected(struct edge_loop *home, const struct upstream *u, con
     log_end(&l);
 }
 
-void access_bad_response(struct exchange *x, const struct fault *why)
+static void access_warn(struct exchange *x, const char *event, const struct fault *why)
 {
     struct log_line l;
-    log_begin(&l, LOG_WARN, "upstream_response_invalid");
+    log_begin(&l, LOG_WARN, event);
     log_str(&l, "request_id", span_of(x->id, x->id_len));
     log_str(&l, "upstream", x->proxy->upstream->upstream->name);
     log_str(&l, "target", x->proxy->pick.target->address);
     log_text(&l, "detail", why->text);
     log_end(&l);
+}
+
+void access_bad_response(struct exchange *x, const struct fault *why)
+{
+    access_warn(x, "upstream_response_invalid", why);
+}
+
+void access_tls_failed(struct exchange *x, const struct fault *why)
+{
+    access_warn(x, "upstream_tls_failed", why);
 }
 
 /* ---- the record ---- */

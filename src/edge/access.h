@@ -25,6 +25,8 @@ void access_try(struct exchange *x, uint64_t took_ns);
 void access_retry(struct exchange *x);
 /* Events, for the log. */
 void access_bad_response(struct exchange *x, const struct fault *why);
+/* The handshake with a target failed, for a reason that is for operators and not for clients. */
+void access_tls_failed(struct exchange *x, const struct fault *why);
 void access_target_ejected(struct edge_loop *home, const struct upstream *u,
                            const struct target *t);
 

@@ -205,11 +205,14 @@ static void proxy_look_at_response(struct proxy *p)
         proxy_on_response(p);
 }
 
-static void proxy_on_link_opened(void *owner, struct link *link, err outcome)
+static void proxy_on_link_opened(void *owner, struct link *link, err outcome,
+                                 const struct fault *why)
 {
     struct proxy *p = owner;
     if (!err_ok(outcome)) {
         p->link = NULL;
+        if (why != NULL)
+            access_tls_failed(p->x, why);
         proxy_try_failed(p, outcome.code, "no connection to the upstream could be made");
         return;
     }

@@ -103,8 +103,11 @@ static void link_opening_failed(struct link *link)
 {
     const struct link_owner *ops = link->ops;
     void *owner = link->owner;
+    const struct fault *found =
+        link->channel.tls == NULL ? NULL : tls_session_fault(link->channel.tls);
+    struct fault why = found == NULL ? (struct fault){0} : *found;
     link_release(link);
-    ops->opened(owner, NULL, FAIL(UPSTREAM_CONNECT));
+    ops->opened(owner, NULL, FAIL(UPSTREAM_CONNECT), found == NULL ? NULL : &why);
 }
 
 /* Nobody expects anything of an idle link: any event means that it is over. */
@@ -123,7 +126,7 @@ static void link_opened(struct link *link)
     timer_clear(&link->timer);
     link->state = LINK_BUSY;
     link->channel.on_event = link_on_event;
-    link->ops->opened(link->owner, link, OK);
+    link->ops->opened(link->owner, link, OK, NULL);
 }
 
 /* Drives a TLS handshake; a target that sends data before any request breaks the protocol. */

@@ -25,8 +25,8 @@ struct link_pool;
 /* How an owner hears of its link. */
 struct link_owner {
     /* Once after link_open: OK, or UPSTREAM_CONNECT and the link is gone. Never inside link_open.
-     */
-    void (*opened)(void *owner, struct link *link, err outcome);
+     * `why` is what TLS failed of, during the call; NULL where nothing more is known. */
+    void (*opened)(void *owner, struct link *link, err outcome, const struct fault *why);
     /* Events of the channel, SOCK_*. */
     void (*event)(void *owner, struct link *link, unsigned events);
 };
