@@ -11,8 +11,10 @@
 
 #include "core/mem.h"
 #include "edge/proxy.h"
+#include "edge/redact.h"
 
 #define ACCESS_RECORD_BYTES 8192
+#define ACCESS_QUERY_BYTES  4096 /* of a query with secrets, which is written anew */
 #define ACCESS_FLUSH_MS     200
 #define ACCESS_CACHE_SLOTS  16 /* a power of two */
 
@@ -341,13 +343,23 @@ void access_tls_failed(struct exchange *x, const struct fault *why)
 
 /* ---- the record ---- */
 
+static void access_write_query(struct exchange *x, struct record *r)
+{
+    char room[ACCESS_QUERY_BYTES];
+    struct put shown = put_into(room, sizeof room);
+    if (redact_query(x->request.query, &shown))
+        record_str(r, RECORD_KEY("query"), span_of(room, (size_t)(shown.at - room)));
+    else
+        record_str(r, RECORD_KEY("query"), x->request.query);
+}
+
 static void access_write_request(struct exchange *x, struct record *r)
 {
     record_str(r, RECORD_KEY("method"), x->request.method_text);
     record_str(r, RECORD_KEY("host"), x->request.host);
     record_str(r, RECORD_KEY("path"), x->path.at == NULL ? x->request.raw_path : x->path);
     if (x->request.query.len > 0)
-        record_str(r, RECORD_KEY("query"), x->request.query);
+        access_write_query(x, r);
     record_u64(r, RECORD_KEY("status"), x->status);
     record_plain(r, RECORD_KEY("client"), span_of(x->client_text, x->client_len));
     record_plain(r, RECORD_KEY("scheme"), x->is_secure ? SPAN("https") : SPAN("http"));

@@ -119,3 +119,21 @@ test('the log names the upstream whose breaker opens', { skip }, async () => {
     assert.match(plimsoll.child.stdout, /"event":"breaker_changed","upstream":"app","from":"closed","to":"open"/);
   }, 'HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n');
 });
+
+test('headers that Plimsoll writes itself cannot be set a second time', { skip }, async () => {
+  const route = (more) => ({ routes: [{ match: { path: '/' }, to: 'app', ...more }] });
+  await assertRefused(route({ response_headers: { 'X-Frame-Options': 'DENY' } }), /X-Frame-Options: .*protections/);
+  await assertRefused(route({ request_headers: { 'x-forwarded-proto': 'https' } }), /writes this header itself/);
+  await assertRefused(route({ response_headers: { 'x-a': 'b\r\nset-cookie: c' } }), /expected a text/);
+  await assertRefused(route({ request_headers: { 'x-a\r\nx-b': 'c' } }), /cannot be set here|expected|control character/);
+});
+
+test('secrets do not get into the access log', { skip }, async () => {
+  await inFront({}, async ({ port, child }) => {
+    await request({ port, path: '/reset?token=HIDDEN&user=SHOWN&access_token=HIDDEN&X-Amz-Signature=HIDDEN',
+      headers: { authorization: 'Bearer HIDDEN', cookie: 'sid=HIDDEN', 'x-api-key': 'HIDDEN' } });
+    await eventually('it is logged', async () => child.stdout.includes('SHOWN'));
+    assert.doesNotMatch(child.stdout, /HIDDEN/);
+    assert.match(child.stdout, /"query":"token=REDACTED&user=SHOWN&access_token=REDACTED&X-Amz-Signature=REDACTED"/);
+  });
+});
