@@ -1,8 +1,8 @@
 # plimsoll_part(name [USES part...] [LIBS target...])
 #
 # src/<name>/*.c becomes the static library <name>; each tests/<name>/test_*.c becomes a test
-# executable linked to that part and to what the part may use, and to nothing else. The other
-# tests/<name>/*.c are what these tests share.
+# executable linked to that part and to what the part may use, and to nothing else but what reads
+# JSON. The other tests/<name>/*.c are what these tests share.
 function(plimsoll_part name)
   cmake_parse_arguments(PART "" "" "USES;LIBS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.c)
@@ -30,7 +30,7 @@ function(plimsoll_part name)
     get_filename_component(stem ${source} NAME_WE)
     add_executable(${stem} ${source})
     target_include_directories(${stem} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
-    target_link_libraries(${stem} PRIVATE ${name} PkgConfig::CMOCKA)
+    target_link_libraries(${stem} PRIVATE ${name} PkgConfig::CMOCKA PkgConfig::JANSSON)
     if(helpers)
       target_link_libraries(${stem} PRIVATE ${name}_helpers)
     endif()

@@ -133,7 +133,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
 _SERVED = "tests/e2e/serve.test.mjs"
 for _part, _modules in {
     "core": "part signals",
-    "edge": "access block edge edge_loop flow listener view",
+    "edge": "block flow listener view",
     "egress": "channel link",
     "observe": "machine",
 }.items():
