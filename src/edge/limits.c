@@ -119,6 +119,18 @@ static struct span limits_name(const struct config_node *node, struct span owner
                         limits_per_names[config_int(node, "per")], index + 1);
 }
 
+/* What the headers say of the rule is rendered with it. */
+static err limits_prepare(struct limits_entry *entry, const struct limit_rule_options *options,
+                          struct arena *arena, struct fault *why)
+{
+    TRY(limit_rule_init(&entry->rule, options, why));
+    err outcome = limit_headers_prepare(&entry->rule, arena, &entry->text);
+    if (!err_ok(outcome))
+        return fault_set(why, outcome.code,
+                         "the name is too long for RateLimit headers; set a shorter name");
+    return OK;
+}
+
 static void limits_check(const struct config_node *node, enum limits_per per,
                          struct config_report *report)
 {
@@ -146,9 +158,7 @@ err limits_build(const struct config_node *list, struct span owner, struct arena
         entries[i].header = config_span(node, "header");
         unsigned before = report->count;
         limits_check(node, entries[i].per, report);
-        if (report->count == before &&
-            (!err_ok(limit_rule_init(&entries[i].rule, &options, &why)) ||
-             !err_ok(limit_headers_prepare(&entries[i].rule, arena, &entries[i].text))))
+        if (report->count == before && !err_ok(limits_prepare(&entries[i], &options, arena, &why)))
             (void)config_fault(node, report, "%s", why.text);
     }
     out->entries = entries;
