@@ -133,12 +133,10 @@ TESTED_ELSEWHERE: dict[str, str] = {
 _SERVED = "tests/e2e/serve.test.mjs"
 for _part, _modules in {
     "core": "part signals",
-    "edge": "block flow listener view",
-    "egress": "channel link",
+    "edge": "listener",
     "observe": "machine",
 }.items():
     TESTED_ELSEWHERE |= {f"src/{_part}/{_module}.c": _SERVED for _module in _modules.split()}
-TESTED_ELSEWHERE["src/edge/limits.c"] = "tests/e2e/limits.test.mjs"
 
 # Pages that the binary writes (plimsoll docs): their white space is the generator's.
 GENERATED_PAGES = {"docs/configuration.md", "docs/metrics.md", "docs/plimsoll.schema.json"}

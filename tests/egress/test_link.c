@@ -19,6 +19,7 @@
 struct test_owner {
     unsigned opened;
     err outcome;
+    struct fault why;
     struct link *link;
     unsigned events;
 };
@@ -32,11 +33,12 @@ struct test_house {
     struct test_owner owners[OWNERS_MAX];
 };
 
-static void test_opened(void *owner, struct link *link, err outcome)
+static void test_opened(void *owner, struct link *link, err outcome, const struct fault *why)
 {
     struct test_owner *o = owner;
     o->opened++;
     o->outcome = outcome;
+    o->why = why == NULL ? (struct fault){0} : *why;
     o->link = link;
     if (err_ok(outcome))
         channel_want(&link->channel, 0); /* every owner says what it wants */
@@ -191,6 +193,7 @@ static void test_link_gives_up_connecting_at_its_timeout(void **state)
     test_pass(&h, 1);
     assert_int_equal(h.owners[0].opened, 1);
     assert_true(err_is(h.owners[0].outcome, ERR_UPSTREAM_CONNECT));
+    assert_string_equal(h.owners[0].why.text, ""); /* a plain connection knows no more */
     assert_int_equal(test_stats(&h).active, 0);
     test_end(&h);
 }
@@ -266,6 +269,8 @@ static void test_link_tls_with_another_name_fails_to_open(void **state)
     assert_true(err_ok(link_open(h.pool, &h.route, &test_ops, &h.owners[0], &link)));
     TEST_UNTIL(&h, h.owners[0].opened > 0);
     assert_true(err_is(h.owners[0].outcome, ERR_UPSTREAM_CONNECT));
+    assert_true(err_is((err){h.owners[0].why.code}, ERR_TLS));
+    assert_true(strlen(h.owners[0].why.text) > 0);
     h.route.server_name = SPAN("not a name");
     assert_true(err_is(link_open(h.pool, &h.route, &test_ops, &h.owners[0], &link), ERR_INVALID));
     assert_int_equal(test_stats(&h).active, 0);
