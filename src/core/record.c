@@ -59,13 +59,18 @@ char *record_put_u64(char *at, uint64_t value)
         *at = (char)('0' + value);
         return at + 1;
     }
+    if (value < 100) {
+        memcpy(at, &record_pairs[value * 2], 2);
+        return at + 2;
+    }
     char *end = at + record_digits(value);
     char *to = end;
-    while (value >= 100) {
+    do {
+        uint64_t rest = value / 100;
         to -= 2;
-        memcpy(to, &record_pairs[value % 100 * 2], 2);
-        value /= 100;
-    }
+        memcpy(to, &record_pairs[(value - rest * 100) * 2], 2);
+        value = rest;
+    } while (value >= 100);
     if (value >= 10)
         memcpy(at, &record_pairs[value * 2], 2);
     else

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/fault_point.h"
@@ -229,6 +230,25 @@ err sock_connect_result(struct sock *s)
     return OK;
 }
 
+/* By number, because the C library's recv and send are cancellation points: in a program with
+ * threads each of them changes the thread's state twice, atomically. Nobody here cancels threads. */
+static ssize_t sock_receive(int fd, char *into, size_t cap)
+{
+    return syscall(SYS_recvfrom, fd, into, cap, 0, NULL, NULL);
+}
+
+static ssize_t sock_send(int fd, const struct iovec *part)
+{
+    return syscall(SYS_sendto, fd, part->iov_base, part->iov_len, MSG_NOSIGNAL, NULL, 0);
+}
+
+static ssize_t sock_send_parts(int fd, const struct iovec *parts, unsigned count)
+{
+    struct msghdr message = {.msg_iovlen = count};
+    memcpy(&message.msg_iov, &parts, sizeof parts);
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 err sock_read(struct sock *s, char *into, size_t cap, size_t *out_got)
 {
     must(cap > 0);
@@ -236,7 +256,7 @@ err sock_read(struct sock *s, char *into, size_t cap, size_t *out_got)
         return FAIL(IO);
     ssize_t got;
     do
-        got = recv(s->fd, into, cap, 0);
+        got = sock_receive(s->fd, into, cap);
     while (got < 0 && errno == EINTR);
     if (got > 0) {
         *out_got = (size_t)got;
@@ -251,17 +271,10 @@ err sock_write(struct sock *s, const struct iovec *parts, unsigned count, size_t
 {
     if (fault_point("sock.write"))
         return FAIL(CLOSED);
-    struct msghdr message = {0};
     ssize_t sent;
-    do {
-        if (count == 1) {
-            sent = send(s->fd, parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL);
-        } else {
-            memcpy(&message.msg_iov, &parts, sizeof parts);
-            message.msg_iovlen = count;
-            sent = sendmsg(s->fd, &message, MSG_NOSIGNAL);
-        }
-    } while (sent < 0 && errno == EINTR);
+    do
+        sent = count == 1 ? sock_send(s->fd, parts) : sock_send_parts(s->fd, parts, count);
+    while (sent < 0 && errno == EINTR);
     if (sent >= 0) {
         *out_written = (size_t)sent;
         return OK;

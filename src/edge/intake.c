@@ -66,7 +66,7 @@ static size_t intake_last(const struct http_head *head, enum http_field_id id, s
 static void intake_client(struct exchange *x)
 {
     const struct forwarded_trust *trust = &x->settings->trust;
-    struct span values[INTAKE_LINES_MAX], proto;
+    struct span values[INTAKE_LINES_MAX] NOT_CLEARED, proto;
     bool is_trusted = trust->count > 0 && forwarded_is_trusted(trust, &x->conn->peer);
     const struct http_head *head = &x->request.head;
     size_t count =

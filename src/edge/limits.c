@@ -219,7 +219,7 @@ void limits_decide(struct limit_table *table, const struct limits_set *global,
                    const struct limits_set *route, const struct limits_request *request,
                    struct limits_outcome *out)
 {
-    struct limit_check checks[LIMITS_PER_REQUEST_MAX];
+    struct limit_check checks[LIMITS_PER_REQUEST_MAX] NOT_CLEARED;
     unsigned count = limits_gather(global, request, checks, out, 0);
     count = limits_gather(route, request, checks, out, count);
     out->count = 0;

@@ -176,6 +176,9 @@ void proxy_try_failed(struct proxy *p, enum err_code failure, const char *text)
 static bool proxy_retries_response(struct proxy *p)
 {
     struct retry_verdict verdict;
+    p->retry_reason = RETRY_NOT_RETRYABLE;
+    if (p->response_status < 400) /* no policy can name it */
+        return false;
     proxy_decide(p, ERR_NONE, p->response_status, &verdict);
     if (verdict.reason != RETRY_AGAIN)
         return false;

@@ -174,6 +174,8 @@ void relay_pump_request(struct proxy *p)
             p->is_request_broken = true;
             break;
         }
+        /* At once, so that the next request of this turn finds it in the processor's cache. */
+        block_give(&x->home->blocks, &p->head);
         if (x->body.is_read_whole) {
             relay_request_is_received(p);
             break;

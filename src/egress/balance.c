@@ -120,7 +120,7 @@ err balance_next(struct balance *b, const struct balance_set *set, struct balanc
                  uint64_t now_ms, struct random *random, struct balance_pick *out)
 {
     must(b->member_count == set->member_count);
-    struct balance_candidates candidates;
+    struct balance_candidates candidates NOT_CLEARED;
     unsigned class = BALANCE_UP_UNTRIED;
     do {
         balance_collect(set, tried, (enum balance_class) class, now_ms, &candidates);

@@ -218,8 +218,10 @@ void forwarded_walk(const struct forwarded_trust *trust, const struct ip_address
                     struct forwarded_chain *out)
 {
     struct forwarded_walk walk = {.trust = trust, .syntax = syntax, .chain = out};
-    *out = (struct forwarded_chain){.hop_count = 1};
-    out->hops[0] = *peer;
+    out->hops[0] = *peer; /* the others stay as they are: only hop_count of them mean anything */
+    out->hop_count = 1;
+    out->is_malformed = false;
+    out->proto = out->host = (struct span){NULL, 0};
     if (!forwarded_is_trusted(trust, peer))
         return;
     for (size_t i = count; i > 0 && forwarded_walk_line(&walk, values[i - 1]); i--)

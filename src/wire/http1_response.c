@@ -8,6 +8,15 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "wire/http1_priv.h"
+#include "wire/http_priv.h"
+
+/* What nearly every response begins with, at the price of a word. */
+static inline bool http1_response_is_usual(const struct http1_input *in, const char *at)
+{
+    return in->word_end - at >= 8 && http_load_8(at) == http_load_8("HTTP/1.1") && at[8] == ' ' &&
+           at[9] >= '1' && at[9] <= '5' && http_chars_is_digit(at[10]) &&
+           http_chars_is_digit(at[11]) && at[12] == ' ';
+}
 
 /* "HTTP/1.1 200 " at `at`, byte for byte: the line may end anywhere. The space behind the status
  * is required, the reason is not (RFC 9112 section 4). */
@@ -29,7 +38,7 @@ err http1_response_line(const struct http1_input *in, struct http_response *out,
 {
     const char *line = *at;
     must(line < in->lines_end);
-    if (!http1_response_has_form(line))
+    if (!http1_response_is_usual(in, line) && !http1_response_has_form(line))
         return fault_set(why, ERR_BAD_REQUEST, "the response has no valid status line");
     out->head.version_minor = line[7] == '0' ? 0 : 1;
     out->status = (unsigned)(line[9] - '0') * 100 + (unsigned)(line[10] - '0') * 10 +
