@@ -12,12 +12,6 @@
 #include "core/hex.h"
 #include "core/mem.h"
 
-void random_init(struct random *r)
-{
-    r->is_seeded = false;
-    r->left = 0;
-}
-
 void random_init_seeded(struct random *r, uint64_t seed)
 {
     r->is_seeded = true;
@@ -42,7 +36,7 @@ static uint64_t random_rotl(uint64_t x, int k)
     return (x << k) | (x >> (64 - k));
 }
 
-static uint64_t random_next_seeded(struct random *r)
+static uint64_t random_next(struct random *r)
 {
     uint64_t *s = r->state;
     uint64_t result = random_rotl(s[1] * 5, 7) * 9;
@@ -60,7 +54,7 @@ static void random_refill(struct random *r)
 {
     if (r->is_seeded) {
         for (size_t i = 0; i < sizeof r->block; i += 8) {
-            uint64_t word = random_next_seeded(r);
+            uint64_t word = random_next(r);
             memcpy(r->block + i, &word, 8);
         }
     } else {
@@ -88,6 +82,20 @@ void random_bytes(struct random *r, void *out, size_t size)
         at += part;
         size -= part;
     }
+}
+
+void random_init(struct random *r)
+{
+    r->is_seeded = false;
+    r->left = 0;
+    do
+        random_bytes(r, r->state, sizeof r->state);
+    while ((r->state[0] | r->state[1] | r->state[2] | r->state[3]) == 0);
+}
+
+uint64_t random_name_word(struct random *r)
+{
+    return random_next(r);
 }
 
 uint64_t random_u64(struct random *r)

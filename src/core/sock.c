@@ -231,7 +231,8 @@ err sock_connect_result(struct sock *s)
 }
 
 /* By number, because the C library's recv and send are cancellation points: in a program with
- * threads each of them changes the thread's state twice, atomically. Nobody here cancels threads. */
+ * threads each of them changes the thread's state twice, atomically. Nobody here cancels threads.
+ */
 static ssize_t sock_receive(int fd, char *into, size_t cap)
 {
     return syscall(SYS_recvfrom, fd, into, cap, 0, NULL, NULL);

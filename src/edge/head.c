@@ -76,9 +76,10 @@ static void head_put_framing(struct put *w, const struct head_framing *framing)
 static void head_put_forwarded(struct put *w, const struct exchange *x)
 {
     const struct http_field *host = http_head_find(&x->request.head, HTTP_FIELD_HOST);
-    struct forwarded_element element = {.proto = x->is_secure ? SPAN("https") : SPAN("http")};
+    struct forwarded_element element = {.client = span_of(x->client_text, x->client_len),
+                                        .proto = x->is_secure ? SPAN("https") : SPAN("http")};
     put_span(w, SPAN("x-forwarded-for: "));
-    forwarded_put_for(w, &x->chain);
+    forwarded_put_for(w, &x->chain, element.client);
     put_span(w, SPAN("\r\nx-forwarded-proto: "));
     put_span(w, element.proto);
     if (host != NULL) {

@@ -233,33 +233,33 @@ void forwarded_walk(const struct forwarded_trust *trust, const struct ip_address
     }
 }
 
-void forwarded_put_for(struct put *out, const struct forwarded_chain *chain)
+void forwarded_put_for(struct put *out, const struct forwarded_chain *chain, struct span client)
 {
-    for (unsigned i = 0; i < chain->hop_count; i++) {
+    put_span(out, client);
+    for (unsigned i = 1; i < chain->hop_count; i++) {
         char text[IP_TEXT_MAX];
-        if (i > 0)
-            put_span(out, SPAN(", "));
+        put_span(out, SPAN(", "));
         put_span(out, span_of(text, ip_format(&chain->hops[i], text)));
     }
 }
 
 /* IPv6 needs brackets, and these need quotes (RFC 7239 section 6). */
-static void forwarded_put_node(struct put *out, const struct ip_address *ip)
+static void forwarded_put_node(struct put *out, const struct ip_address *ip, struct span text)
 {
-    char text[IP_TEXT_MAX];
     bool is_v4 = ip_is_v4(ip);
     put_span(out, is_v4 ? SPAN("for=") : SPAN("for=\"["));
-    put_span(out, span_of(text, ip_format(ip, text)));
+    put_span(out, text);
     put_span(out, is_v4 ? SPAN("") : SPAN("]\""));
 }
 
 void forwarded_put_element(struct put *out, const struct forwarded_chain *chain,
                            const struct forwarded_element *element)
 {
-    for (unsigned i = 0; i < chain->hop_count; i++) {
-        if (i > 0)
-            put_span(out, SPAN(", "));
-        forwarded_put_node(out, &chain->hops[i]);
+    forwarded_put_node(out, &chain->hops[0], element->client);
+    for (unsigned i = 1; i < chain->hop_count; i++) {
+        char text[IP_TEXT_MAX];
+        put_span(out, SPAN(", "));
+        forwarded_put_node(out, &chain->hops[i], span_of(text, ip_format(&chain->hops[i], text)));
     }
     if (element->proto.len > 0) {
         put_span(out, SPAN(";proto="));

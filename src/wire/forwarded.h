@@ -43,15 +43,16 @@ void forwarded_walk(const struct forwarded_trust *trust, const struct ip_address
                     enum forwarded_syntax syntax, const struct span *values, size_t count,
                     struct forwarded_chain *out);
 
-/* The values for the upstream: client first, peer last. FORWARDED_FOR_TEXT_MAX bytes always
- * suffice for the first. */
+/* The values for the upstream: client first, peer last. `client` is hops[0] as ip_format writes it,
+ * which the caller has anyhow. FORWARDED_FOR_TEXT_MAX bytes always suffice for the first. */
 #define FORWARDED_FOR_TEXT_MAX (FORWARDED_HOPS_MAX * (IP_TEXT_MAX + 2))
-void forwarded_put_for(struct put *out, const struct forwarded_chain *chain);
+void forwarded_put_for(struct put *out, const struct forwarded_chain *chain, struct span client);
 
 /* What the last Forwarded member says about the request that the peer sent to us. */
 struct forwarded_element {
-    struct span proto; /* "http" or "https"; empty = left out */
-    struct span host;  /* the valid Host, with its port; left out when empty or not plain */
+    struct span client; /* as above */
+    struct span proto;  /* "http" or "https"; empty = left out */
+    struct span host;   /* the valid Host, with its port; left out when empty or not plain */
 };
 void forwarded_put_element(struct put *out, const struct forwarded_chain *chain,
                            const struct forwarded_element *element);

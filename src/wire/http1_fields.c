@@ -1,90 +1,66 @@
 /* http1_fields.c: field lines into struct http_field.
  *
- * The hot loop of the proxy: names and values go by a block of sixteen bytes where the processor
- * has one, and values otherwise by a word of eight. A value ends at the first byte that may not
- * stand in one, and that byte has to be the CR of a CRLF; so bare CR, bare LF, NUL and other
+ * The hot loop of the proxy: names and values go by blocks of sixteen bytes, near the end of the
+ * input values by words of eight and names by single bytes. A value ends at the first byte that may
+ * not stand in one, and that byte has to be the CR of a CRLF; so bare CR, bare LF, NUL and other
  * control bytes need no test of their own (RFC 9110 section 5.5, RFC 9112 sections 2.2 and 5).
  *
  * Pure; objects belong to the caller.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include "core/lanes.h"
 #include "wire/http1_priv.h"
 #include "wire/http_priv.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #define HTTP1_EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 
-#define HTTP1_BLOCK 16
-
-#ifdef __SSE2__
-static inline unsigned http1_mask(__m128i matches)
+/* Whether LANES_BYTES can be read at each of the `count` next blocks. */
+static inline bool http1_has_blocks(const char *at, const char *word_end, unsigned count)
 {
-    return (unsigned)_mm_movemask_epi8(matches);
+    return word_end - at >= (ptrdiff_t)(count * LANES_BYTES - sizeof(uint64_t));
 }
 
-/* Each byte of the block that may not stand in a value, as a bit. */
-static inline unsigned http1_value_ends(const char *at)
+/* Whether the `count` first bytes are letters and '-'. */
+static inline bool http1_is_simple(struct lanes block, unsigned count)
 {
-    __m128i block = _mm_loadu_si128((const __m128i_u *)at);
-    __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(block, _mm_set1_epi8(0x1f)), block);
-    __m128i tab = _mm_cmpeq_epi8(block, _mm_set1_epi8('\t'));
-    __m128i del = _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7f));
-    return http1_mask(_mm_or_si128(_mm_andnot_si128(tab, low), del));
-}
-
-/* Whether the `count` first bytes of the block are letters and '-'. */
-static inline bool http1_is_simple(__m128i block, unsigned count)
-{
-    __m128i letter = _mm_sub_epi8(_mm_or_si128(block, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
-    __m128i simple = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter),
-                                  _mm_cmpeq_epi8(block, _mm_set1_epi8('-')));
-    return (~http1_mask(simple) & ((1u << count) - 1)) == 0;
+    unsigned simple = lanes_letters(block) | lanes_equal(block, '-');
+    return (~simple & ((1u << count) - 1)) == 0;
 }
 
 /* The colon behind a name of letters and '-' that is not long, as nearly all are; else NULL. */
 static inline const char *http1_skip_simple_name(const char *at, const char *word_end)
 {
-    if (word_end - at < 2 * HTTP1_BLOCK - 8)
+    if (!http1_has_blocks(at, word_end, 2))
         return NULL;
-    __m128i colon = _mm_set1_epi8(':');
-    __m128i block = _mm_loadu_si128((const __m128i_u *)at);
-    unsigned colons = http1_mask(_mm_cmpeq_epi8(block, colon));
+    struct lanes block = lanes_load(at);
+    unsigned colons = lanes_equal(block, ':');
     if (colons == 0) {
-        if (!http1_is_simple(block, HTTP1_BLOCK))
+        if (!http1_is_simple(block, LANES_BYTES))
             return NULL;
-        at += HTTP1_BLOCK;
-        block = _mm_loadu_si128((const __m128i_u *)at);
-        colons = http1_mask(_mm_cmpeq_epi8(block, colon));
+        at += LANES_BYTES;
+        block = lanes_load(at);
+        colons = lanes_equal(block, ':');
     }
-    unsigned length = (unsigned)__builtin_ctz(colons | 1u << HTTP1_BLOCK);
+    unsigned length = (unsigned)__builtin_ctz(colons | 1u << LANES_BYTES);
     return colons != 0 && http1_is_simple(block, length) ? at + length : NULL;
 }
 
-static inline const char *http1_skip_blocks(const char *at, const char *word_end)
+/* The bytes that may not stand in a value. */
+static inline unsigned http1_value_ends(struct lanes block)
 {
-    for (; word_end - at >= HTTP1_BLOCK - 8; at += HTTP1_BLOCK) {
-        unsigned ends = http1_value_ends(at);
+    unsigned control = lanes_between(block, '\0', 0x1f) & ~lanes_equal(block, '\t');
+    return control | lanes_equal(block, 0x7f);
+}
+
+static inline const char *http1_skip_value_blocks(const char *at, const char *word_end)
+{
+    for (; http1_has_blocks(at, word_end, 1); at += LANES_BYTES) {
+        unsigned ends = http1_value_ends(lanes_load(at));
         if (ends != 0)
             return at + __builtin_ctz(ends);
     }
     return at;
 }
-#else
-static inline const char *http1_skip_simple_name(const char *at, const char *word_end)
-{
-    (void)at, (void)word_end;
-    return NULL;
-}
-
-static inline const char *http1_skip_blocks(const char *at, const char *word_end)
-{
-    (void)word_end;
-    return at;
-}
-#endif
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte is the lowest");
 /* The first byte that may not stand in a value; eight bytes can be read at each place up to
@@ -92,7 +68,7 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte is the 
  * looked up before it counts. */
 static inline const char *http1_skip_value(const char *at, const char *word_end)
 {
-    at = http1_skip_blocks(at, word_end);
+    at = http1_skip_value_blocks(at, word_end);
     if (!http_chars_is(*at, HTTP_CHARS_VALUE))
         return at;
     for (; at <= word_end; at += 8) {

@@ -75,11 +75,15 @@ void tracecontext_format(const struct tracecontext *t, char out[TRACECONTEXT_TEX
     must(at == out + TRACECONTEXT_TEXT_BYTES);
 }
 
+/* All zero is no id (section 3.2.2.3). */
 static void tracecontext_draw(struct random *random, unsigned char *out, size_t len)
 {
-    do
-        random_bytes(random, out, len);
-    while (tracecontext_is_zero(out, len));
+    do {
+        for (size_t i = 0; i < len; i += sizeof(uint64_t)) {
+            uint64_t word = random_name_word(random);
+            memcpy(out + i, &word, sizeof word);
+        }
+    } while (tracecontext_is_zero(out, len));
 }
 
 void tracecontext_child(const struct tracecontext *parent, struct random *random,

@@ -111,6 +111,23 @@ static void test_random_of_the_system_differs_and_is_wiped(void **state)
         assert_int_equal(a.block[i], 0);
 }
 
+static void test_random_names_differ_and_repeat_only_with_the_seed(void **state)
+{
+    (void)state;
+    struct random a, b, system;
+    random_init_seeded(&a, 7);
+    random_init_seeded(&b, 7);
+    random_init(&system);
+    for (int i = 0; i < 1000; i++) {
+        uint64_t word = random_name_word(&a);
+        assert_true(word == random_name_word(&b));
+        assert_true(word != random_name_word(&system));
+    }
+    struct random other;
+    random_init(&other);
+    assert_true(random_name_word(&other) != random_name_word(&system));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +137,7 @@ int main(void)
         cmocka_unit_test(test_random_unit_lies_in_zero_to_one),
         cmocka_unit_test(test_random_hex_writes_two_digits_a_byte_and_no_more),
         cmocka_unit_test(test_random_of_the_system_differs_and_is_wiped),
+        cmocka_unit_test(test_random_names_differ_and_repeat_only_with_the_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

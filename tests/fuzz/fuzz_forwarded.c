@@ -13,12 +13,14 @@ static void fuzz_forwarded_check(const struct forwarded_trust *trust,
                                  const struct forwarded_chain *chain)
 {
     struct forwarded_chain again;
-    char room[4096];
+    char room[4096], text[IP_TEXT_MAX];
     struct put out = put_into(room, sizeof room);
     must(chain->hop_count >= 1 && chain->hop_count <= FORWARDED_HOPS_MAX);
     for (unsigned i = 1; i < chain->hop_count; i++)
         must(forwarded_is_trusted(trust, &chain->hops[i]));
-    struct forwarded_element element = {.proto = SPAN("https"), .host = chain->host};
+    struct span client = span_of(text, ip_format(&chain->hops[0], text));
+    struct forwarded_element element = {
+        .client = client, .proto = SPAN("https"), .host = chain->host};
     forwarded_put_element(&out, chain, &element);
     must(!out.is_full);
     /* The peer of the next hop is we: give it the last address as one that it trusts. */
@@ -30,7 +32,7 @@ static void fuzz_forwarded_check(const struct forwarded_trust *trust,
         must(ip_eq(&again.hops[0], &chain->hops[0]));
     }
     out = put_into(room, FORWARDED_FOR_TEXT_MAX);
-    forwarded_put_for(&out, chain);
+    forwarded_put_for(&out, chain, client);
     must(!out.is_full);
     line = span_of(room, (size_t)(out.at - room));
     forwarded_walk(trust, peer, FORWARDED_X_FORWARDED_FOR, &line, 1, &again);

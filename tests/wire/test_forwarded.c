@@ -38,9 +38,9 @@ static void forwarded_run(enum forwarded_syntax syntax, const struct forwarded_c
         count++;
     }
     forwarded_walk(&forwarded_proxies, &peer, syntax, lines, count, out);
-    char room[FORWARDED_FOR_TEXT_MAX];
+    char room[FORWARDED_FOR_TEXT_MAX], client[IP_TEXT_MAX];
     struct put w = put_into(room, sizeof room);
-    forwarded_put_for(&w, out);
+    forwarded_put_for(&w, out, span_of(client, ip_format(&out->hops[0], client)));
     assert_false(w.is_full);
     struct span text = span_of(room, (size_t)(w.at - room));
     if (!span_eq(text, span_from(c->chain)) || out->is_malformed != c->is_malformed)
@@ -175,10 +175,12 @@ static void test_forwarded_walk_ends_at_the_hop_limit(void **state)
 }
 
 static struct span test_element(char room[1024], const struct forwarded_chain *chain,
-                                const struct forwarded_element *element)
+                                struct forwarded_element element)
 {
+    char client[IP_TEXT_MAX];
+    element.client = span_of(client, ip_format(&chain->hops[0], client));
     struct put w = put_into(room, 1024);
-    forwarded_put_element(&w, chain, element);
+    forwarded_put_element(&w, chain, &element);
     assert_false(w.is_full);
     return span_of(room, (size_t)(w.at - room));
 }
@@ -192,7 +194,7 @@ static void test_forwarded_is_rebuilt_from_verified_hops_only(void **state)
     forwarded_run(FORWARDED_X_FORWARDED_FOR, &c, &chain);
     struct forwarded_element element = {.proto = SPAN("https"), .host = SPAN("a.example:8443")};
     char room[1024];
-    struct span line = test_element(room, &chain, &element);
+    struct span line = test_element(room, &chain, element);
     assert_true(span_eq(line, SPAN("for=\"[2001:db8::7]\", for=10.0.0.1;proto=https;"
                                    "host=\"a.example:8443\"")));
     /* What we write, we read. */
@@ -201,7 +203,7 @@ static void test_forwarded_is_rebuilt_from_verified_hops_only(void **state)
     assert_false(again.is_malformed);
     assert_true(ip_eq(&again.hops[0], &chain.hops[0]));
     element = (struct forwarded_element){.host = SPAN("a'b")};
-    line = test_element(room, &chain, &element);
+    line = test_element(room, &chain, element);
     assert_true(span_eq(line, SPAN("for=\"[2001:db8::7]\", for=10.0.0.1")));
 }
 
