@@ -79,7 +79,7 @@ const struct protections_row protections_table[PROTECTIONS_ROW_COUNT] = {
         {
             .name = "Permissions-Policy",
             .key = "permissions_policy",
-            .fallback = "bluetooth=(), camera=(self), geolocation=(self), hid=(), magnetometer=(), "
+            .fallback = "camera=(self), geolocation=(self), hid=(), magnetometer=(), "
                         "microphone=(self), midi=(), serial=(), usb=()",
             .field = HTTP_FIELD_PERMISSIONS_POLICY,
             .does_app_win = true,

@@ -12,7 +12,7 @@
     "x-frame-options: SAMEORIGIN\r\n"                                                              \
     "x-content-type-options: nosniff\r\n"                                                          \
     "referrer-policy: strict-origin-when-cross-origin\r\n"                                         \
-    "permissions-policy: bluetooth=(), camera=(self), geolocation=(self), hid=(), "                \
+    "permissions-policy: camera=(self), geolocation=(self), hid=(), "                              \
     "magnetometer=(), microphone=(self), midi=(), serial=(), usb=()\r\n"                           \
     "cross-origin-opener-policy: same-origin-allow-popups\r\n"                                     \
     "cross-origin-resource-policy: same-site\r\n"
