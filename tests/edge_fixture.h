@@ -42,7 +42,9 @@ static inline struct config *edge_fixture_config(struct edge_fixture *f, const c
     return config;
 }
 
-static inline void edge_fixture_open(struct edge_fixture *f, const char *yaml)
+/* The control loop on this clock, everything else on the system's. */
+static inline void edge_fixture_open_at(struct edge_fixture *f, const char *yaml,
+                                        const struct clock *clock)
 {
     struct fault why = {0};
     *f = (struct edge_fixture){0};
@@ -54,9 +56,14 @@ static inline void edge_fixture_open(struct edge_fixture *f, const char *yaml)
                             .started_mono_ns = clock_mono_ns(&clock_system),
                             .started_wall_ns = clock_wall_ns(&clock_system)};
     f->node.config = edge_fixture_config(f, yaml);
-    f->node.control = loop_new(&(struct loop_options){.name = "control"});
+    f->node.control = loop_new(&(struct loop_options){.name = "control", .clock = clock});
     if (!err_ok(part_init_all(&f->node, &why)) || !err_ok(part_start_all(&f->node, &why)))
         fail_msg("%s", why.text);
+}
+
+static inline void edge_fixture_open(struct edge_fixture *f, const char *yaml)
+{
+    edge_fixture_open_at(f, yaml, &clock_system);
 }
 
 static inline void edge_fixture_reload(struct edge_fixture *f, const char *yaml)

@@ -23,6 +23,16 @@ void histogram_merge(struct histogram *to, const struct histogram *from)
     }
 }
 
+void histogram_subtract(struct histogram *to, const struct histogram *from)
+{
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        uint64_t now = atomic_load_explicit(&to->counts[i], memory_order_relaxed);
+        uint64_t before = atomic_load_explicit(&from->counts[i], memory_order_relaxed);
+        atomic_store_explicit(&to->counts[i], now > before ? now - before : 0,
+                              memory_order_relaxed);
+    }
+}
+
 void histogram_reset(struct histogram *h)
 {
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)

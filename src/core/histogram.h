@@ -44,6 +44,8 @@ static inline void histogram_record(struct histogram *h, uint64_t ns)
 
 /* Adds what `from` holds. The caller owns `to`. */
 void histogram_merge(struct histogram *to, const struct histogram *from);
+/* Takes away what `from` holds, an earlier state of what `to` holds. The caller owns `to`. */
+void histogram_subtract(struct histogram *to, const struct histogram *from);
 void histogram_reset(struct histogram *h); /* owner thread */
 uint64_t histogram_count(const struct histogram *h);
 /* The value below which the share q of [0, 1] lies, as the middle of its bucket; 0 when empty. */

@@ -466,22 +466,30 @@ static void metric_series_merge(const struct metric_series *s, struct histogram 
         histogram_merge(out, part->histogram->detail);
 }
 
+static bool metric_series_fits(const struct metric_series *s, const struct span *wanted,
+                               unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (wanted[i].at != NULL && !span_eq(wanted[i], s->values[i]))
+            return false;
+    return true;
+}
+
 void metric_quantiles(struct metric_registry *r, const struct metric_desc *desc,
                       struct metric_labels labels, struct histogram *out)
 {
     must(desc->has_quantiles && labels.count <= METRIC_LABELS_MAX);
-    char bytes[METRIC_KEY_MAX];
-    struct span key = metric_key(bytes, desc, labels);
+    char bytes[METRIC_LABELS_MAX][METRIC_VALUE_MAX];
+    struct span wanted[METRIC_LABELS_MAX];
+    for (unsigned i = 0; i < labels.count; i++)
+        wanted[i] = labels.at[i].at == NULL
+                        ? labels.at[i]
+                        : span_of(bytes[i], metric_value_copy(bytes[i], labels.at[i]));
     must(pthread_mutex_lock(&r->lock) == 0);
-    if (labels.at == NULL) {
-        struct metric_entry *entry = metric_entry_find(r, desc);
-        must(entry != NULL);
-        for (struct metric_series *s = entry->series; s != NULL; s = s->next)
+    struct metric_entry *entry = metric_entry_find(r, desc);
+    must(entry != NULL && (labels.at == NULL || labels.count == entry->labels));
+    for (struct metric_series *s = entry->series; s != NULL; s = s->next)
+        if (metric_series_fits(s, wanted, labels.count))
             metric_series_merge(s, out);
-    } else {
-        struct metric_series *s = map_get(&r->series, key);
-        if (s != NULL)
-            metric_series_merge(s, out);
-    }
     must(pthread_mutex_unlock(&r->lock) == 0);
 }

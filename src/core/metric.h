@@ -160,7 +160,15 @@ void metric_collect_end(struct metric_registry *r, const struct metric_desc *des
 /* The value in exposed units (seconds, not nanoseconds). */
 void metric_emit(struct metric_emitter *out, struct metric_labels labels, double value);
 
-/* The log-linear histogram of one series over all threads, or of all series of the desc together
- * when labels.at == NULL; added to *out. The desc has_quantiles. Any thread. */
+/* Calls `visit` once for each series that shards hold, with its total over the threads: a counter's
+ * count, a gauge's value (as int64_t), a histogram's number of observations. Runs with the registry
+ * locked, so `visit` may call nothing of this file. Collectors are not asked. Any thread. */
+typedef void metric_visit_fn(void *ctx, const struct span *labels, uint64_t total);
+void metric_visit(struct metric_registry *r, const struct metric_desc *desc, metric_visit_fn *visit,
+                  void *ctx);
+
+/* The log-linear histograms of the series with these labels over all threads, added to *out. A
+ * value with at == NULL stands for any, and labels.at == NULL for all series of the desc, which
+ * has_quantiles. Any thread. */
 void metric_quantiles(struct metric_registry *r, const struct metric_desc *desc,
                       struct metric_labels labels, struct histogram *out);

@@ -190,6 +190,36 @@ static err metric_snapshot_locked(struct metric_registry *r, struct arena *arena
     return OK;
 }
 
+static uint64_t metric_snapshot_total(const struct metric_series *s)
+{
+    bool is_histogram = s->entry->desc->type == METRIC_HISTOGRAM;
+    unsigned bounds = s->entry->bounds;
+    uint64_t total = is_histogram ? 0 : s->ended_value;
+    for (unsigned i = 0; is_histogram && s->ended != NULL && i <= bounds; i++)
+        total += s->ended->counts[i];
+    for (const struct metric_part *part = s->parts; part != NULL; part = part->next) {
+        if (!is_histogram)
+            total += atomic_load_explicit(&part->cell->value, memory_order_relaxed);
+        for (unsigned i = 0; is_histogram && i <= bounds; i++)
+            total += atomic_load_explicit(&part->histogram->counts[i], memory_order_relaxed);
+    }
+    return total;
+}
+
+void metric_visit(struct metric_registry *r, const struct metric_desc *desc, metric_visit_fn *visit,
+                  void *ctx)
+{
+    must(pthread_mutex_lock(&r->lock) == 0);
+    list_each (node, &r->entries) {
+        const struct metric_entry *entry = container_of(node, struct metric_entry, node);
+        if (entry->desc != desc)
+            continue;
+        for (const struct metric_series *s = entry->series; s != NULL; s = s->next)
+            visit(ctx, s->values, metric_snapshot_total(s));
+    }
+    must(pthread_mutex_unlock(&r->lock) == 0);
+}
+
 err metric_snapshot_take(struct metric_registry *r, struct arena *arena,
                          struct metric_snapshot *out)
 {

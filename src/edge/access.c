@@ -27,23 +27,6 @@ static const char *const access_reason_label[] = {"reason", NULL};
 static const char *const access_route_label[] = {"http_route", NULL};
 static const char *const access_direction_label[] = {"direction", NULL};
 
-enum {
-    ACCESS_SERVER_DURATION,
-    ACCESS_CLIENT_DURATION,
-    ACCESS_CONNECTIONS,
-    ACCESS_ACCEPTED,
-    ACCESS_REFUSED,
-    ACCESS_ACTIVE,
-    ACCESS_TUNNELS,
-    ACCESS_LIMITED,
-    ACCESS_RETRIES,
-    ACCESS_EJECTIONS,
-    ACCESS_LINKS_OPENED,
-    ACCESS_LINKS_REUSED,
-    ACCESS_BYTES,
-    ACCESS_METRIC_COUNT
-};
-
 const struct metric_desc access_metrics[ACCESS_METRIC_COUNT + 1] = {
     [ACCESS_SERVER_DURATION] = {.name = "http_server_request_duration_seconds",
                                 .type = METRIC_HISTOGRAM,

@@ -6,6 +6,24 @@
 #pragma once
 #include "edge/exchange.h"
 
+/* Rows of access_metrics. */
+enum access_metric {
+    ACCESS_SERVER_DURATION,
+    ACCESS_CLIENT_DURATION,
+    ACCESS_CONNECTIONS,
+    ACCESS_ACCEPTED,
+    ACCESS_REFUSED,
+    ACCESS_ACTIVE,
+    ACCESS_TUNNELS,
+    ACCESS_LIMITED,
+    ACCESS_RETRIES,
+    ACCESS_EJECTIONS,
+    ACCESS_LINKS_OPENED,
+    ACCESS_LINKS_REUSED,
+    ACCESS_BYTES,
+    ACCESS_METRIC_COUNT
+};
+
 extern const struct metric_desc access_metrics[];
 
 struct access;

@@ -51,6 +51,24 @@ static void edge_checks_upstreams(const struct node *n, struct check_sink *sink)
     }
 }
 
+static void edge_checks_breakers(const struct node *n, struct check_sink *sink)
+{
+    const struct settings *s = edge_settings(n);
+    for (unsigned i = 0; i < s->upstream_count; i++) {
+        const struct upstream *u = s->upstreams[i].upstream;
+        if (u->breaker == NULL)
+            continue;
+        enum breaker_state state = breaker_state_now(u->breaker);
+        bool is_closed = state == BREAKER_CLOSED || state == BREAKER_FORCED_CLOSED;
+        struct check_result r = {.component_id = u->name,
+                                 .status = is_closed ? CHECK_PASS : CHECK_WARN,
+                                 .output = state == BREAKER_HALF_OPEN
+                                               ? "the breaker is half-open: it lets probes through"
+                                               : "the breaker is open: requests are refused"};
+        sink->add(sink, &r);
+    }
+}
+
 static void edge_checks_certificates(const struct node *n, struct check_sink *sink)
 {
     const struct settings *s = edge_settings(n);
@@ -78,6 +96,8 @@ const struct check edge_checks_table[] = {
      edge_checks_accepting},
     {"upstream:targets", "component", CHECK_READY, "Targets that may get requests.",
      edge_checks_upstreams},
+    {"upstream:breaker", "component", CHECK_READY, "Circuit breakers that refuse requests.",
+     edge_checks_breakers},
     {"certificate:expiry", "component", CHECK_SYSTEM, "Days until each certificate expires.",
      edge_checks_certificates},
     {0}};

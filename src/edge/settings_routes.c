@@ -315,12 +315,28 @@ static void settings_routes_make_router(struct settings *s, const struct router_
         (void)config_fault(place, report, "%s", why.text);
 }
 
-static void settings_routes_begin(struct settings *s, unsigned count,
+/* What the admin pages may load and do; the user's settings are for the application. */
+static void settings_routes_admin_protections(struct protections_options *options)
+{
+    protections_set(&options->headers[PROTECTIONS_CSP],
+                    SPAN("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+                         "connect-src 'self'; base-uri 'none'; form-action 'none'; "
+                         "frame-ancestors 'none'"));
+    protections_set(&options->headers[PROTECTIONS_FRAME], SPAN("DENY"));
+    protections_set(&options->headers[PROTECTIONS_REFERRER], SPAN("no-referrer"));
+    protections_set(&options->headers[PROTECTIONS_OPENER], SPAN("same-origin"));
+    protections_set(&options->headers[PROTECTIONS_RESOURCE], SPAN("same-origin"));
+}
+
+static void settings_routes_begin(struct settings *s, unsigned count, bool is_admin,
                                   struct protections_options *options, struct config_report *report)
 {
     const struct config_node *group = config_child(config_root(s->config), "protections");
     protections_defaults(options);
-    (void)settings_routes_protections(group, options);
+    if (is_admin)
+        settings_routes_admin_protections(options);
+    else
+        (void)settings_routes_protections(group, options);
     s->protections = settings_routes_make_protections(options, group, report);
     s->route_count = count;
     s->routes = mem_alloc(size_mul(count, sizeof *s->routes));
@@ -335,7 +351,7 @@ void settings_routes_build(struct settings *s, const struct settings_options *op
     struct protections_options defaults;
     unsigned count = config_count(list);
     (void)options;
-    settings_routes_begin(s, count, &defaults, report);
+    settings_routes_begin(s, count, /* is_admin= */ false, &defaults, report);
     struct router_rule *rules = mem_alloc(size_mul(count, sizeof *rules));
     for (unsigned i = 0; i < count; i++) {
         settings_routes_rule(s, config_child(config_at(list, i), "match"), &rules[i]);
@@ -360,7 +376,7 @@ void settings_routes_build_admin(struct settings *s, const struct settings_optio
     const struct node *n = options->node;
     struct protections_options defaults;
     unsigned count = settings_routes_count_admin(n), at = 0;
-    settings_routes_begin(s, count, &defaults, report);
+    settings_routes_begin(s, count, /* is_admin= */ true, &defaults, report);
     struct router_rule *rules = mem_alloc(size_mul(count, sizeof *rules));
     for (size_t i = 0; n->parts[i] != NULL; i++) {
         for (const struct route *r = n->parts[i]->routes; r != NULL && r->pattern != NULL; r++) {

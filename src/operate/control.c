@@ -12,12 +12,19 @@
 #include "edge/access.h"
 #include "edge/edge.h"
 #include "operate/operate.h"
+#include "operate/recent.h"
 #include "operate/status.h"
 
 static err control_status(struct call *c, struct fault *why)
 {
     (void)why;
-    return status_write(c->node, c->now_ms, c->wall_ns, &c->answer);
+    return status_write(c->node, operate_recent(c->node), c->wall_ns, &c->answer);
+}
+
+static err control_recent(struct call *c, struct fault *why)
+{
+    (void)why;
+    return recent_write(operate_recent(c->node), &c->answer);
 }
 
 static void control_write_report(struct json *j, const struct config_report *report)
@@ -144,6 +151,8 @@ static err control_breaker_auto(struct call *c, struct fault *why)
 const struct route control_routes[] = {
     {HTTP_GET, 0, "/api/admin/status", control_status,
      "Traffic, upstreams, targets, breakers and limits as JSON."},
+    {HTTP_GET, 0, "/api/admin/recent", control_recent,
+     "The last five minutes of traffic, a point a second."},
     {HTTP_POST, ROUTE_PRIVILEGED, "/api/admin/reload", control_do_reload,
      "Load the configuration file again."},
     {HTTP_POST, ROUTE_PRIVILEGED, "/api/admin/targets/{upstream}/drain", control_drain,

@@ -21,6 +21,7 @@
 #include "core/signals.h"
 #include "core/timer.h"
 #include "operate/control.h"
+#include "operate/recent.h"
 #include "operate/rights.h"
 
 #define OPERATE_DRAIN_POLL_MS 20
@@ -79,6 +80,7 @@ static const struct config_key operate_keys[] = {
 struct operate {
     struct node *node;
     struct signals *signals;
+    struct recent *recent;
     struct timer drain_poll;
     uint64_t drain_until_ms;
     int exit_status;
@@ -214,6 +216,7 @@ static err operate_init(struct node *n, struct fault *why)
     timer_init(&o->drain_poll, operate_on_drain_poll);
     TRY(signals_open(n->control, operate_on_signal, o, &o->signals, why));
     log_metrics_collect(n->metrics);
+    o->recent = recent_new(n);
     return OK;
 }
 
@@ -222,10 +225,16 @@ static void operate_done(struct node *n)
     struct operate *o = n->operate;
     if (o == NULL)
         return;
+    recent_free(o->recent);
     signals_close(o->signals);
     timer_close(n->control, &o->drain_poll);
     n->operate = NULL;
     mem_free(o);
+}
+
+struct recent *operate_recent(const struct node *n)
+{
+    return n->operate->recent;
 }
 
 const struct part operate_part = {.name = "operate",

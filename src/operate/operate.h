@@ -18,6 +18,10 @@ struct operate_source {
  * *out_restart_keys: how many changed keys wait for a restart. Control thread. */
 err operate_reload(struct node *n, struct config_report *report, unsigned *out_restart_keys);
 
+struct recent;
+/* The last minutes of this process. Control thread, while the part is up. */
+struct recent *operate_recent(const struct node *n);
+
 /* Runs the process until a signal ends it. Returns the exit status; errors go to stderr.
  * The main thread, before any other exists. */
 int operate_serve(const struct part *const *parts, const struct operate_source *source);

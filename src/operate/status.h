@@ -6,7 +6,9 @@
 #include "core/part.h"
 #include "egress/upstream.h"
 
+struct recent;
+
 /* Errors are those of the buffer. Control thread. */
-err status_write(const struct node *n, uint64_t now_ms, uint64_t wall_ns, struct buf *out);
+err status_write(const struct node *n, struct recent *recent, uint64_t wall_ns, struct buf *out);
 err status_write_target(const struct target *t, uint64_t now_ms, struct buf *out);
 err status_write_breaker(const struct breaker *b, uint64_t now_ms, struct buf *out);

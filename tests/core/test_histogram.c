@@ -118,6 +118,24 @@ static void test_histogram_merge_equals_recording_in_one(void **state)
     mem_free(both);
 }
 
+static void test_histogram_subtract_leaves_what_came_since(void **state)
+{
+    (void)state;
+    struct histogram *now = MEM_NEW(struct histogram), *before = MEM_NEW(struct histogram);
+    histogram_record(now, 5000000);
+    histogram_merge(before, now);
+    histogram_record(now, 5000000);
+    histogram_record(now, 900000000);
+    histogram_subtract(now, before);
+    assert_int_equal(histogram_count(now), 2);
+    assert_in_range(histogram_quantile_ns(now, 0.5), 4900000, 5100000);
+    assert_in_range(histogram_quantile_ns(now, 1.0), 880000000, 920000000);
+    histogram_subtract(before, now); /* not an earlier state: nothing goes below zero */
+    assert_int_equal(histogram_count(before), 0);
+    mem_free(now);
+    mem_free(before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +143,7 @@ int main(void)
         cmocka_unit_test(test_histogram_buckets_are_contiguous_and_ascending),
         cmocka_unit_test(test_histogram_counts_what_is_out_of_range_at_the_ends),
         cmocka_unit_test(test_histogram_merge_equals_recording_in_one),
+        cmocka_unit_test(test_histogram_subtract_leaves_what_came_since),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -292,6 +292,83 @@ static void test_metric_quantiles_of_one_series_or_of_all(void **state)
     metric_shard_end(shard);
 }
 
+static const char *const try_labels[] = {"upstream", "status", NULL};
+static const struct metric_desc tries[] = {
+    {.name = "test_try_seconds",
+     .type = METRIC_HISTOGRAM,
+     .unit = "seconds",
+     .help = "Tries.",
+     .labels = try_labels,
+     .has_quantiles = true},
+    {.name = "test_retries_total",
+     .type = METRIC_COUNTER,
+     .help = "Retries.",
+     .labels = try_labels},
+    {0},
+};
+
+static void test_metric_quantiles_take_any_value_of_a_label(void **state)
+{
+    (void)state;
+    const struct span any = {0};
+    metric_register(registry, tries);
+    struct metric_shard *shard = metric_shard_new(registry);
+    struct histogram *h = MEM_NEW(struct histogram);
+    metric_observe(metric_histogram(shard, tries, METRIC_LABELS(SPAN("a"), SPAN("200"))), 1000000);
+    metric_observe(metric_histogram(shard, tries, METRIC_LABELS(SPAN("a"), SPAN("500"))), 1000000);
+    metric_observe(metric_histogram(shard, tries, METRIC_LABELS(SPAN("b"), SPAN("500"))), 1000000);
+    const struct {
+        struct span upstream, status;
+        unsigned count;
+    } cases[] = {{SPAN("a"), any, 2},         {any, SPAN("500"), 2}, {any, any, 3},
+                 {SPAN("b"), SPAN("200"), 0}, {SPAN("c"), any, 0},   {SPAN(""), any, 0}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        histogram_reset(h);
+        metric_quantiles(registry, tries, METRIC_LABELS(cases[i].upstream, cases[i].status), h);
+        assert_int_equal(histogram_count(h), cases[i].count);
+    }
+    mem_free(h);
+    metric_shard_end(shard);
+}
+
+struct visited {
+    unsigned count;
+    uint64_t total;
+    bool has_a_500;
+};
+
+static void visit_one(void *ctx, const struct span *labels, uint64_t total)
+{
+    struct visited *v = ctx;
+    v->count++;
+    v->total += total;
+    if (span_eq(labels[0], SPAN("a")) && span_eq(labels[1], SPAN("500")))
+        v->has_a_500 = true;
+}
+
+static void test_metric_visit_totals_over_shards_that_live_and_that_ended(void **state)
+{
+    (void)state;
+    struct visited seen = {0};
+    metric_register(registry, tries);
+    struct metric_shard *shards[2] = {metric_shard_new(registry), metric_shard_new(registry)};
+    for (unsigned i = 0; i < 2; i++) {
+        struct metric_labels labels = METRIC_LABELS(SPAN("a"), SPAN("500"));
+        metric_observe(metric_histogram(shards[i], &tries[0], labels), 1000000);
+        metric_observe(metric_histogram(shards[i], &tries[0], labels), 90000000000);
+        metric_add(metric_counter(shards[i], &tries[1], labels), 5);
+    }
+    metric_shard_end(shards[0]);
+    metric_visit(registry, &tries[0], visit_one, &seen);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.total, 4);
+    assert_true(seen.has_a_500);
+    seen = (struct visited){0};
+    metric_visit(registry, &tries[1], visit_one, &seen);
+    assert_int_equal(seen.total, 10);
+    metric_shard_end(shards[1]);
+}
+
 /* Threads ------------------------------------------------------------------------------------- */
 
 #define THREADS   3
@@ -372,6 +449,8 @@ int main(void)
         RULE(test_metric_label_values_are_cut_and_made_utf8),
         RULE(test_metric_collectors_tell_what_exists_now),
         RULE(test_metric_quantiles_of_one_series_or_of_all),
+        RULE(test_metric_quantiles_take_any_value_of_a_label),
+        RULE(test_metric_visit_totals_over_shards_that_live_and_that_ended),
         RULE(test_metric_scrapes_see_whole_values_that_only_grow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
