@@ -4,12 +4,13 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
+#include "dashboard/dashboard.h"
 #include "edge/edge.h"
 #include "observe/observe.h"
 #include "operate/operate.h"
 
-static const struct part *const parts[] = {&operate_part, &edge_part, &observe_part, &cli_part,
-                                           NULL};
+static const struct part *const parts[] = {&operate_part,   &edge_part, &observe_part,
+                                           &dashboard_part, &cli_part,  NULL};
 
 int main(int argc, char **argv)
 {
